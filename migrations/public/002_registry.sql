@@ -19,7 +19,7 @@ CREATE TABLE sources.source (
     updated_at     timestamptz NOT NULL DEFAULT now(),
     deleted_at     timestamptz,
 
-    generation          bigint      NOT NULL DEFAULT 1, -- raised by each change
+    generation          bigint      NOT NULL DEFAULT 0, -- raised by each change
     observed_generation bigint      NOT NULL DEFAULT 0, -- the generation that the provisioner last finished with
     sequence            bigint      NOT NULL DEFAULT 0, -- the last one given to an event of this source
     -- 'waiting' also where the source is gone: nothing is to be made of it.
@@ -34,8 +34,10 @@ CREATE TABLE sources.source (
     -- of no use to anybody, and a new one for the same source has to wait.
     provider_detached_at timestamptz,
     provider_removed_at  timestamptz,
-    ros_cleaned_at       timestamptz,
-    ros_rechecked_at     timestamptz
+    -- Null where ROS data is, or may become, due to be removed. A new source has none: as ids are never
+    -- used again, nothing in ROS can be its own before it has an application.
+    ros_cleaned_at       timestamptz DEFAULT now(),
+    ros_rechecked_at     timestamptz DEFAULT now()
 );
 
 -- One cluster belongs to at most one living source of an organization, also under parallel requests.

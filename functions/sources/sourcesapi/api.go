@@ -1,0 +1,221 @@
+// Package sourcesapi serves /sources and /source_types (contract section 2).
+package sourcesapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/insights-onprem/cost-sources/shared/events"
+	"github.com/insights-onprem/cost-sources/shared/httpapi"
+	"github.com/insights-onprem/cost-sources/shared/identity"
+	"github.com/insights-onprem/cost-sources/shared/outbox"
+	"github.com/insights-onprem/cost-sources/shared/sources"
+	"github.com/insights-onprem/cost-sources/shared/store"
+)
+
+// Config is what the function reads from the environment.
+type Config struct {
+	Database store.Config
+	Outbox   outbox.Config
+	Identity identity.Config
+
+	// RefRequired refuses sources without a cluster, as some installations expect.
+	RefRequired bool `envconfig:"SOURCE_REF_REQUIRED"`
+}
+
+// Validate reports the variables that cannot be.
+func (c Config) Validate() error {
+	return errors.Join(c.Database.Validate(), c.Outbox.Validate(), c.Identity.Validate())
+}
+
+type api struct {
+	cfg  Config
+	db   *store.Store
+	wake func(sourceID int64) // says that events of the source have been committed
+}
+
+// New serves the API. wake is called with a source's id after each commit that put events of it into the
+// outbox.
+func New(cfg Config, db *store.Store, wake func(sourceID int64)) http.Handler {
+	a := api{cfg: cfg, db: db, wake: wake}
+	routes := append(
+		httpapi.Types("/source_types", httpapi.Type{ID: strconv.Itoa(sources.TypeID), Name: sources.TypeName},
+			sources.IsTypeID, "No SourceTypes matches the given query."),
+		httpapi.Route{Path: "/sources", Methods: map[string]httpapi.HandlerFunc{"GET": a.list, "POST": a.create}},
+		httpapi.Route{Path: "/sources/{id}", Methods: map[string]httpapi.HandlerFunc{"GET": a.get, "PATCH": a.change, "DELETE": a.delete}},
+		httpapi.Route{Path: "/sources/{id}/stats", Methods: map[string]httpapi.HandlerFunc{"GET": a.stats}},
+	)
+	return httpapi.Routes(cfg.Identity.Require, routes...)
+}
+
+// fields are what the list of sources can be filtered and ordered by.
+var fields = httpapi.Fields{
+	"name":                {Search: true, Order: true},
+	"type":                {Search: true},
+	"source_type":         {Order: true},
+	"source_type_id":      httpapi.ID,
+	"source_ref":          {},
+	"uuid":                httpapi.UUID,
+	"paused":              httpapi.Bool,
+	"availability_status": {},
+	"created_timestamp":   {Order: true, Unfiltered: true},
+	"updated_timestamp":   {Order: true, Unfiltered: true},
+}
+
+func (a api) list(w http.ResponseWriter, r *http.Request) error {
+	q, err := httpapi.ParseQuery(r, fields)
+	if err != nil {
+		return err
+	}
+	org := identity.OrgID(r.Context())
+	page, count, err := a.db.Sources(r.Context(), org, q)
+	if err != nil {
+		return err
+	}
+	views, err := a.views(r.Context(), org, page)
+	if err != nil {
+		return err
+	}
+	return httpapi.WriteList(w, r, q, count, views)
+}
+
+func (a api) get(w http.ResponseWriter, r *http.Request) error {
+	ref, err := httpapi.PathRef(r)
+	if err != nil {
+		return err
+	}
+	src, err := a.db.Source(r.Context(), identity.OrgID(r.Context()), ref)
+	if err != nil {
+		return err
+	}
+	return a.reply(w, r, http.StatusOK, src)
+}
+
+func (a api) create(w http.ResponseWriter, r *http.Request) error {
+	caller, err := identity.Writer(r.Context())
+	if err != nil {
+		return err
+	}
+	body, err := httpapi.ReadJSON(w, r)
+	if err != nil {
+		return err
+	}
+	draft, err := a.newSource(body)
+	if err != nil {
+		return err
+	}
+	draft.OrgID, draft.AccountNumber = caller.OrgID, caller.AccountNumber
+	src, err := a.store(r.Context(), draft)
+	if err != nil {
+		return err
+	}
+	a.wake(src.ID)
+	return a.reply(w, r, http.StatusCreated, src)
+}
+
+func (a api) store(ctx context.Context, draft sources.Source) (src sources.Source, err error) {
+	err = a.db.InTx(ctx, func(tx *store.Store) error {
+		if src, err = tx.CreateSource(ctx, draft); err != nil {
+			return err
+		}
+		return save(ctx, tx, &src, src.ClusterID != "", events.SourceCreated)
+	})
+	return src, err
+}
+
+// save stores a changed source with its event. Where it has just got its first cluster it also gets its
+// application, so that the source alone is enough.
+func save(ctx context.Context, tx *store.Store, src *sources.Source, firstCluster bool, changed store.EventFunc) error {
+	if firstCluster && src.Attach() {
+		return tx.SaveSource(ctx, src, changed, events.ApplicationCreated)
+	}
+	return tx.SaveSource(ctx, src, changed)
+}
+
+func (a api) change(w http.ResponseWriter, r *http.Request) error {
+	caller, err := identity.Writer(r.Context())
+	if err != nil {
+		return err
+	}
+	ref, err := httpapi.PathRef(r)
+	if err != nil {
+		return err
+	}
+	body, err := httpapi.ReadJSON(w, r)
+	if err != nil {
+		return err
+	}
+	edit, err := readEdit(body)
+	if err != nil {
+		return err
+	}
+	var src sources.Source
+	err = a.db.InTx(r.Context(), func(tx *store.Store) error {
+		if src, err = tx.LockSource(r.Context(), caller.OrgID, ref); err != nil {
+			return err
+		}
+		return save(r.Context(), tx, &src, edit.apply(&src), events.SourceUpdated)
+	})
+	if err != nil {
+		return err
+	}
+	a.wake(src.ID)
+	return a.reply(w, r, http.StatusOK, src)
+}
+
+func (a api) delete(w http.ResponseWriter, r *http.Request) error {
+	caller, err := identity.Writer(r.Context())
+	if err != nil {
+		return err
+	}
+	ref, err := httpapi.PathRef(r)
+	if err != nil {
+		return err
+	}
+	var src sources.Source
+	err = a.db.InTx(r.Context(), func(tx *store.Store) error {
+		if src, err = tx.LockSource(r.Context(), caller.OrgID, ref); err != nil {
+			return err
+		}
+		gone := []store.EventFunc{events.SourceDeleted}
+		if src.HasApplication() {
+			gone = []store.EventFunc{events.ApplicationDeleted, events.SourceDeleted}
+		}
+		src.MarkDeleted(time.Now())
+		return tx.SaveSource(r.Context(), &src, gone...)
+	})
+	if err != nil {
+		return err
+	}
+	a.wake(src.ID)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a api) stats(w http.ResponseWriter, r *http.Request) error {
+	ref, err := httpapi.PathRef(r)
+	if err != nil {
+		return err
+	}
+	org := identity.OrgID(r.Context())
+	src, err := a.db.Source(r.Context(), org, ref)
+	if err != nil {
+		return err
+	}
+	stats, err := a.db.Stats(r.Context(), org, src)
+	if err != nil {
+		return err
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, statsView(stats))
+}
+
+func (a api) reply(w http.ResponseWriter, r *http.Request, status int, src sources.Source) error {
+	views, err := a.views(r.Context(), src.OrgID, []sources.Source{src})
+	if err != nil {
+		return err
+	}
+	return httpapi.WriteJSON(w, status, views[0])
+}

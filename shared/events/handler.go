@@ -1,0 +1,99 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/cloudevents/sdk-go/v2/binding"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+
+	"github.com/insights-onprem/cost-sources/shared/sources"
+)
+
+const (
+	maxBody = 1 << 20 // what a record in Kafka may have
+	// HandleWithin is how long an event is worked on: less than the 60 s after which Knative Serving
+	// answers 504 for the function.
+	HandleWithin = 50 * time.Second
+)
+
+// Handle makes f the receiver of events of the given types, all if there are none; others are done at
+// once. It is the one rule by which events are acknowledged or come again (contract section 5; Knative
+// retries 404, 408, 409, 429 and 5xx, and hands every other refusal to the dead letters):
+//
+//   - 204 where f returns nil
+//   - 422 for what is no event, and where f returns an Invalid error: it can never succeed
+//   - 503 for every other error
+func Handle(f func(context.Context, cloudevents.Event) error, types ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), HandleWithin)
+		defer cancel()
+		event, err := read(w, r)
+		if err == nil && (len(types) == 0 || slices.Contains(types, event.Type())) {
+			err = guard(ctx, *event, f)
+		}
+		answer(ctx, w, event, err)
+	})
+}
+
+func read(w http.ResponseWriter, r *http.Request) (*cloudevents.Event, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	message := cehttp.NewMessageFromHttpRequest(r)
+	if message.ReadEncoding() == binding.EncodingBatch {
+		return nil, sources.Invalidf("", "Batches are not taken.")
+	}
+	event, err := binding.ToEvent(r.Context(), message)
+	if err != nil {
+		return nil, &sources.Error{Kind: sources.Invalid, Msg: "The request holds no CloudEvent.", Err: err}
+	}
+	if err := event.Validate(); err != nil {
+		return event, &sources.Error{Kind: sources.Invalid, Msg: "The CloudEvent is not valid.", Err: err}
+	}
+	return event, nil
+}
+
+// guard turns a panic into an error, as the answer to it must be one that Knative understands.
+func guard(ctx context.Context, e cloudevents.Event, f func(context.Context, cloudevents.Event) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f(ctx, e)
+}
+
+func answer(ctx context.Context, w http.ResponseWriter, event *cloudevents.Event, err error) {
+	log := slog.Default()
+	if event != nil {
+		log = log.With("event", event.ID(), "type", event.Type(), "subject", event.Subject())
+	}
+	switch {
+	case err == nil:
+		w.WriteHeader(http.StatusNoContent)
+	case sources.KindOf(err) == sources.Invalid:
+		log.ErrorContext(ctx, "event refused", "err", err)
+		http.Error(w, told(err), http.StatusUnprocessableEntity)
+	default:
+		log.WarnContext(ctx, "event failed, to be tried again", "err", err)
+		http.Error(w, told(err), http.StatusServiceUnavailable)
+	}
+}
+
+// told is what the dead letters will show of err: nothing of the inside.
+func told(err error) string {
+	if e, ok := errors.AsType[*sources.Error](err); ok {
+		return e.Msg
+	}
+	return "internal error"
+}

@@ -1,0 +1,197 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/insights-onprem/cost-sources/shared/sources"
+)
+
+// The bounds of a list (contract section 2.3); maxQuery is in bytes.
+const (
+	defaultLimit = 10
+	maxLimit     = 1000
+	maxQuery     = 8 << 10
+)
+
+// Fields are what the rows of a list can be filtered and ordered by. The store knows each by its name.
+type Fields map[string]Field
+
+// A Field says how clients may ask for it. The zero Field holds text and is compared for equality.
+type Field struct {
+	Search bool              // text to be searched in: every operator, and its plain form means "contains"
+	Valid  func(string) bool // of a value; nil if every text is one
+	Order  bool              // the list can be ordered by it
+	// Unfiltered is for a field that the list is only ordered by.
+	Unfiltered bool
+}
+
+// Text, ID, UUID and Bool are the kinds of values that fields hold.
+var (
+	ID   = Field{Valid: func(s string) bool { _, ok := sources.ParseID(s); return ok }}
+	UUID = Field{Valid: func(s string) bool { _, ok := sources.ParseUUID(s); return ok }}
+	Bool = Field{Valid: func(s string) bool { _, err := strconv.ParseBool(s); return err == nil }}
+)
+
+// ParseQuery reads the page, the order and the filters that r asks for. A bad limit or offset is the
+// default one; an unknown filter is none; a known one with an unknown operator or a value of the wrong
+// form is an Invalid error, and so is an order that fields does not know.
+func ParseQuery(r *http.Request, fields Fields) (sources.Query, error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return sources.Query{}, sources.Invalidf("", "The query is longer than 8 KiB.")
+	}
+	params := r.URL.Query()
+	q := sources.Query{Limit: limitOf(params.Get("limit")), Offset: offsetOf(params.Get("offset"))}
+	var err error
+	if q.Order, err = orderOf(params, fields); err != nil {
+		return q, err
+	}
+	for _, key := range slices.Sorted(maps.Keys(params)) {
+		filters, err := filtersOf(key, params[key], fields)
+		if err != nil {
+			return q, err
+		}
+		q.Filters = append(q.Filters, filters...)
+	}
+	return q, nil
+}
+
+func limitOf(s string) int {
+	n, err := strconv.ParseUint(s, 10, 64)
+	switch {
+	case err != nil && n == 0, n == 0: // beyond 64 bits n is the greatest number, with an error
+		return defaultLimit
+	default:
+		return int(min(n, maxLimit))
+	}
+}
+
+func offsetOf(s string) int {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0
+	}
+	return int(n)
+}
+
+func orderOf(params url.Values, fields Fields) (sources.Order, error) {
+	param := "order_by"
+	if !params.Has(param) {
+		param = "ordering"
+	}
+	name, descending := strings.CutPrefix(params.Get(param), "-")
+	if name == "" && !descending {
+		return sources.Order{}, nil
+	}
+	if !fields[name].Order {
+		return sources.Order{}, sources.Invalidf(param, "This list cannot be ordered by '%s'.", name)
+	}
+	return sources.Order{Field: name, Descending: descending}, nil
+}
+
+// filterForm takes "filter[name][eq]" apart; field and operator may be missing.
+var filterForm = regexp.MustCompile(`^filter(?:\[([^\[\]]*)\])?(?:\[([^\[\]]*)\])?$`)
+
+func filtersOf(key string, values []string, fields Fields) ([]sources.Filter, error) {
+	name, op, plain := key, sources.Equal, true
+	if form := filterForm.FindStringSubmatch(key); form != nil {
+		if form[1] == "" {
+			return nil, sources.Invalidf("filter", "A filter is written as filter[name]=value.")
+		}
+		name, plain = form[1], false
+		if form[2] != "" {
+			op = sources.Op(form[2])
+		}
+	}
+	field, known := fields[name]
+	if !known || field.Unfiltered {
+		return nil, nil
+	}
+	if err := checkText(name, values); err != nil {
+		return nil, err
+	}
+	if field.Search {
+		return searchFilters(name, op, plain, values)
+	}
+	return equalFilter(name, op, values, field)
+}
+
+// searchFilters: the plain form means that the field contains every one of the words, in any case.
+func searchFilters(name string, op sources.Op, plain bool, values []string) ([]sources.Filter, error) {
+	if !plain {
+		if !slices.Contains([]sources.Op{sources.Equal, sources.EqualFold, sources.Contains, sources.ContainsFold, sources.StartsWith}, op) {
+			return nil, unknownOp(name, op)
+		}
+		return []sources.Filter{{Field: name, Op: op, Values: values}}, nil
+	}
+	var all []sources.Filter
+	for word := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		all = append(all, sources.Filter{Field: name, Op: sources.ContainsFold, Values: []string{word}})
+	}
+	return all, nil
+}
+
+func equalFilter(name string, op sources.Op, values []string, field Field) ([]sources.Filter, error) {
+	if op != sources.Equal {
+		return nil, unknownOp(name, op)
+	}
+	any := strings.Split(strings.Join(values, ","), ",")
+	for _, value := range any {
+		if field.Valid != nil && !field.Valid(value) {
+			return nil, sources.Invalidf(name, "'%s' is not a valid value.", value)
+		}
+	}
+	return []sources.Filter{{Field: name, Op: op, Values: any}}, nil
+}
+
+func unknownOp(name string, op sources.Op) error {
+	return sources.Invalidf(name, "Unknown operator '%s'.", string(op))
+}
+
+func checkText(field string, values []string) error {
+	for _, value := range values {
+		if !utf8.ValidString(value) {
+			return sources.Invalidf(field, "JSON parse error - the value is not valid UTF-8")
+		}
+		if err := noNUL(field, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteList replies with one page of a list of count rows.
+func WriteList[T any](w http.ResponseWriter, r *http.Request, q sources.Query, count int, page []T) error {
+	if page == nil {
+		page = []T{}
+	}
+	return WriteJSON(w, http.StatusOK, map[string]any{
+		"meta":  map[string]int{"count": count, "limit": q.Limit, "offset": q.Offset},
+		"links": linksOf(r.URL, q, count),
+		"data":  page,
+	})
+}
+
+func linksOf(u *url.URL, q sources.Query, count int) map[string]*string {
+	at := func(offset int) *string {
+		params := u.Query()
+		params.Set("limit", strconv.Itoa(q.Limit))
+		params.Set("offset", strconv.Itoa(offset))
+		link := u.EscapedPath() + "?" + params.Encode()
+		return &link
+	}
+	links := map[string]*string{"first": at(0), "next": nil, "previous": nil, "last": at(max(count-1, 0) / q.Limit * q.Limit)}
+	if q.Offset+q.Limit < count {
+		links["next"] = at(q.Offset + q.Limit)
+	}
+	if q.Offset > 0 {
+		links["previous"] = at(max(q.Offset-q.Limit, 0))
+	}
+	return links
+}

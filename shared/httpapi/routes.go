@@ -1,0 +1,94 @@
+package httpapi
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/insights-onprem/cost-sources/shared/sources"
+)
+
+// deadline is how long a request may take before its answer is that PostgreSQL is away.
+const deadline = 20 * time.Second
+
+// A Route is a path below Prefix and what it answers to each method. HEAD goes where GET does.
+type Route struct {
+	Path    string // as in http.ServeMux
+	Open    bool   // needs no identity
+	Methods map[string]HandlerFunc
+}
+
+// Routes serves routes, each with and without a trailing slash. require says who calls: it returns the
+// request's context with the caller in it, or the error that is the answer.
+func Routes(require func(*http.Request) (context.Context, error), routes ...Route) http.Handler {
+	mux := http.NewServeMux()
+	for _, route := range routes {
+		mux.Handle(Prefix+route.Path, route.handler(require))
+	}
+	mux.Handle("/", HandlerFunc(unknownPath))
+	return HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		// The mux would redirect such paths to clean ones; clients that do not follow would be lost.
+		if path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") && r.URL.Path != "/" {
+			return unknownPath(w, r)
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), deadline)
+		defer cancel()
+		r = r.WithContext(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)))
+		mux.ServeHTTP(w, withoutSlash(r))
+		return nil
+	})
+}
+
+func unknownPath(http.ResponseWriter, *http.Request) error { return sources.NotFoundf("Not found.") }
+
+// withoutSlash is r without the slash at the end of its path.
+func withoutSlash(r *http.Request) *http.Request {
+	if len(r.URL.Path) < 2 || !strings.HasSuffix(r.URL.Path, "/") {
+		return r
+	}
+	u := *r.URL
+	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
+	r = r.Clone(r.Context())
+	r.URL = &u
+	return r
+}
+
+// handler asks who calls before anything else: without an identity a known path is 401 whatever else is
+// wrong with the request (contract section 2.4).
+func (route Route) handler(require func(*http.Request) (context.Context, error)) http.Handler {
+	methods := maps.Clone(route.Methods)
+	if get, ok := methods[http.MethodGet]; ok {
+		methods[http.MethodHead] = get
+	}
+	allow := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
+	return HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if !route.Open {
+			ctx, err := require(r)
+			if err != nil {
+				return err
+			}
+			r = r.WithContext(ctx)
+		}
+		method, ok := methods[r.Method]
+		if !ok {
+			w.Header().Set("Allow", allow)
+			return &sources.Error{Kind: sources.NotAllowed, Msg: "Method " + r.Method + " is not allowed."}
+		}
+		return method(w, r)
+	})
+}
+
+// PathRef reads the {id} of a source; anything that is neither a number nor a UUID is NotFound.
+func PathRef(r *http.Request) (sources.Ref, error) {
+	ref, ok := sources.ParseRef(r.PathValue("id"))
+	if !ok {
+		return ref, sources.NoSource()
+	}
+	return ref, nil
+}

@@ -1,0 +1,131 @@
+// Package serve is what every function's main does: read the configuration, log, listen, stop in order.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// The time that requests in flight, and then what Start made, have to come to an end after SIGTERM.
+const stopWithin = 10 * time.Second
+
+// Config is what every function reads, whatever else it needs.
+type Config struct {
+	Port     int        `envconfig:"PORT" default:"8080"`
+	LogLevel slog.Level `envconfig:"LOG_LEVEL" default:"info"`
+	OnPrem   string     `envconfig:"ONPREM" default:"true"`
+}
+
+// Validate refuses the one thing that is not built.
+func (c Config) Validate() error {
+	if !strings.EqualFold(c.OnPrem, "true") {
+		return errors.New("ONPREM: only true is supported")
+	}
+	return nil
+}
+
+// A Function is what Start makes: what it serves, and what is to be stopped when the last request has
+// been answered.
+type Function struct {
+	Handler http.Handler
+	// Stop ends what runs beside the handler. It has until ctx ends to finish what is in flight.
+	Stop func(ctx context.Context) error
+}
+
+// Main runs a function until SIGTERM or an interrupt, and exits. C is its configuration, filled from the
+// environment; if it has a Validate method, that is asked. What is wrong with it is one line that names
+// the variable. start must not wait for anything outside, so that the port is bound at once.
+func Main[C any](start func(cfg C) (Function, error)) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, start); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run[C any](ctx context.Context, start func(cfg C) (Function, error)) error {
+	base, err := Load[Config]()
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: base.LogLevel})))
+	cfg, err := Load[C]()
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", base.Port))
+	if err != nil {
+		return fmt.Errorf("PORT: %w", err)
+	}
+	function, err := start(cfg)
+	if err != nil {
+		return err
+	}
+	return Serve(ctx, listener, function)
+}
+
+// Load fills a configuration from the environment and validates it. Its error names the variable.
+func Load[C any]() (C, error) {
+	var cfg C
+	if err := envconfig.Process("", &cfg); err != nil {
+		return cfg, err
+	}
+	if v, ok := any(cfg).(interface{ Validate() error }); ok {
+		return cfg, v.Validate()
+	}
+	return cfg, nil
+}
+
+// Serve answers on listener until ctx ends, then lets what is in flight finish and stops the function.
+func Serve(ctx context.Context, listener net.Listener, function Function) error {
+	server := &http.Server{
+		Handler:           withProbes(function.Handler),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	return stopAll(context.WithoutCancel(ctx), server, function)
+}
+
+func stopAll(ctx context.Context, server *http.Server, function Function) error {
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if function.Stop != nil {
+		err = errors.Join(err, function.Stop(ctx))
+	}
+	return err
+}
+
+// withProbes adds the paths that Kubernetes asks. They say that the process listens; a database that is
+// away must not take every function out of service.
+func withProbes(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz":
+			w.WriteHeader(http.StatusOK)
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
+}

@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/insights-onprem/cost-sources/shared/sources"
+)
+
+// PutProvider makes the provider of src match it, and records that this is done: the provider and its
+// authentication, the tenant's copy, the link from api_sources. The row of src has to be locked, its
+// tenant to be there. Blocked is the error where a provider that is not ours has the cluster.
+func (s *Store) PutProvider(ctx context.Context, src sources.Source) error {
+	if err := s.boundWaiting(ctx); err != nil {
+		return err
+	}
+	t, err := s.tenant(ctx, src.OrgID)
+	if err != nil {
+		return err
+	}
+	authentication, err := s.authentication(ctx, src.ClusterID)
+	if err != nil {
+		return err
+	}
+	if err := s.clearWay(ctx, src, t); err != nil {
+		return err
+	}
+	billing, err := s.billing(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.putProviderRow(ctx, src, t, authentication, billing); err != nil {
+		return err
+	}
+	return s.link(ctx, src, t)
+}
+
+// authentication finds or makes the row of a cluster's credentials. Report processing compares the whole
+// of it, and Koku's own look-up fails where two are equal; so organizations share one, and its makers and
+// removers are kept apart by a lock.
+func (s *Store) authentication(ctx context.Context, clusterID string) (id int64, err error) {
+	err = s.exec(ctx, `
+		SELECT pg_advisory_xact_lock(hashtextextended('authentication ' || jsonb_build_object('cluster_id', $1::text)::text, 0))`,
+		clusterID)
+	if err != nil {
+		return 0, err
+	}
+	return value[int64](ctx, s, `
+		WITH there AS (
+			SELECT id FROM public.api_providerauthentication
+			WHERE credentials = jsonb_build_object('cluster_id', $1::text) ORDER BY id LIMIT 1
+		), made AS (
+			INSERT INTO public.api_providerauthentication (uuid, credentials)
+			SELECT gen_random_uuid(), jsonb_build_object('cluster_id', $1::text) WHERE NOT EXISTS (SELECT FROM there)
+			RETURNING id
+		)
+		SELECT id FROM there UNION ALL SELECT id FROM made`, clusterID)
+}
+
+// dropAuthentication removes the row of credentials that no provider uses any more.
+func (s *Store) dropAuthentication(ctx context.Context, id int64) error {
+	err := s.exec(ctx, `
+		SELECT pg_advisory_xact_lock(hashtextextended('authentication ' || credentials::text, 0))
+		FROM public.api_providerauthentication WHERE id = $1`, id)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, `
+		DELETE FROM public.api_providerauthentication a
+		WHERE id = $1 AND NOT EXISTS (SELECT FROM public.api_provider p WHERE p.authentication_id = a.id)`, id)
+}
+
+// billing finds or makes the one row that serves every OpenShift provider; it is never removed.
+func (s *Store) billing(ctx context.Context) (int64, error) {
+	const find = `SELECT coalesce((SELECT min(id) FROM public.api_providerbillingsource WHERE data_source = '{}'), 0)`
+	id, err := value[int64](ctx, s, find)
+	if err != nil || id != 0 {
+		return id, err
+	}
+	if err := s.lock(ctx, "billing source {}"); err != nil {
+		return 0, err
+	}
+	if id, err = value[int64](ctx, s, find); err != nil || id != 0 {
+		return id, err
+	}
+	return value[int64](ctx, s, `
+		INSERT INTO public.api_providerbillingsource (uuid, data_source) VALUES (gen_random_uuid(), '{}') RETURNING id`)
+}
+
+// clearWay takes the credentials from every other provider of the organization that has src's cluster
+// and is ours: src is the one living source with it, so they are of sources that are gone or have
+// another cluster by now, and that the provisioner has yet to look at.
+func (s *Store) clearWay(ctx context.Context, src sources.Source, t tenant) error {
+	others, err := all(ctx, s, pgx.RowTo[bool], `
+		SELECT EXISTS (SELECT FROM sources.source r WHERE r.org_id = $1 AND r.uuid = p.uuid)
+		FROM public.api_provider p
+		JOIN public.api_providerauthentication a ON a.id = p.authentication_id
+		WHERE p.customer_id = $2 AND p.uuid <> $3 AND a.credentials = jsonb_build_object('cluster_id', $4::text)`,
+		src.OrgID, t.CustomerID, src.UUID, src.ClusterID)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	if slices.Contains(others, false) {
+		return &sources.Error{Kind: sources.Blocked, Msg: fmt.Sprintf(
+			"A provider that was not made from a source has the cluster %s already. Remove it, or give this source another cluster.",
+			src.ClusterID)}
+	}
+	return s.exec(ctx, `
+		UPDATE public.api_provider p SET authentication_id = NULL
+		FROM public.api_providerauthentication a
+		WHERE a.id = p.authentication_id AND p.customer_id = $1 AND p.uuid <> $2
+			AND a.credentials = jsonb_build_object('cluster_id', $3::text)`,
+		t.CustomerID, src.UUID, src.ClusterID)
+}
+
+func (s *Store) putProviderRow(ctx context.Context, src sources.Source, t tenant, authentication, billing int64) error {
+	before, _, err := s.providerAuthentication(ctx, src)
+	if err != nil {
+		return err
+	}
+	tag, err := s.db.Exec(ctx, `
+		INSERT INTO public.api_provider AS p (uuid, name, type, setup_complete, created_timestamp, active,
+			authentication_id, billing_source_id, customer_id, paused, additional_context)
+		VALUES ($1, $2, $3, false, now(), true, $4, $5, $6, $7, '{}')
+		ON CONFLICT (uuid) DO UPDATE SET name = excluded.name, paused = excluded.paused,
+			authentication_id = excluded.authentication_id, billing_source_id = excluded.billing_source_id
+		WHERE p.customer_id = excluded.customer_id`,
+		src.UUID, src.Name, src.Type, authentication, billing, t.CustomerID, src.Paused)
+	if err != nil {
+		return domainError(err, nil)
+	}
+	if tag.RowsAffected() == 0 {
+		return &sources.Error{Kind: sources.Blocked, Msg: "A provider of another customer has this source's UUID."}
+	}
+	if before != nil && *before != authentication {
+		return s.dropAuthentication(ctx, *before)
+	}
+	return nil
+}
+
+// providerAuthentication reads and locks the provider of src: which row of credentials it has, if any,
+// and whether it exists.
+func (s *Store) providerAuthentication(ctx context.Context, src sources.Source) (id *int64, exists bool, err error) {
+	rows, err := all(ctx, s, pgx.RowTo[*int64], `
+		SELECT p.authentication_id
+		FROM public.api_provider p
+		JOIN public.api_customer c ON c.id = p.customer_id
+		WHERE c.org_id = $1 AND p.uuid = $2
+		FOR NO KEY UPDATE OF p`, src.OrgID, src.UUID)
+	if err != nil || len(rows) == 0 {
+		return nil, false, err
+	}
+	return rows[0], true, nil
+}
+
+// link writes what leads to the provider and records that the source is ready. The customer, which all
+// sources of an organization share, is touched last.
+func (s *Store) link(ctx context.Context, src sources.Source, t tenant) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		INSERT INTO `+pgx.Identifier{t.Schema, "reporting_tenant_api_provider"}.Sanitize()+` (uuid, name, type, provider_id)
+		VALUES ($1, $2, $3, $1)
+		ON CONFLICT (uuid) DO UPDATE SET name = excluded.name, provider_id = excluded.provider_id`,
+		src.UUID, src.Name, src.Type)
+	batch.Queue(`
+		UPDATE public.api_sources SET provider_id = $3, koku_uuid = $4
+		WHERE org_id = $1 AND source_id = $2 AND source_uuid = $3`, src.OrgID, src.ID, src.UUID, src.UUID)
+	batch.Queue(`
+		UPDATE sources.source SET observed_generation = generation, state = 'ready', reason = '',
+			attempts = attempts + 1, state_at = now(), provider_removed_at = NULL
+		WHERE org_id = $1 AND id = $2`, src.OrgID, src.ID)
+	batch.Queue(`UPDATE public.api_customer SET date_updated = now() WHERE org_id = $1`, src.OrgID)
+	return domainError(s.db.SendBatch(ctx, batch).Close(), nil)
+}
+
+// The relay asks for undone work after firstRepair, and then again when as much time has passed as the
+// work has been waiting for, but for no longer than an hour: 1, 2, 4, … minutes.
+const (
+	firstRepair = time.Minute
+	backOff     = `now() + least(greatest(now() - updated_at, interval '1 minute'), interval '1 hour')`
+)
+
+// FailProvider records that the provider of src cannot be made as src is, and why. A source that has
+// changed since it was read keeps its state.
+func (s *Store) FailProvider(ctx context.Context, src sources.Source, reason string) error {
+	return s.exec(ctx, `
+		UPDATE sources.source SET state = 'failed', reason = $4, attempts = attempts + 1, state_at = now(),
+			next_attempt_at = `+backOff+`
+		WHERE org_id = $1 AND id = $2 AND generation = $3`, src.OrgID, src.ID, src.Generation, reason)
+}

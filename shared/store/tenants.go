@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/insights-onprem/cost-sources/shared/sources"
+)
+
+// A SchemaFunc makes the schema of a new tenant, with all that is in it, in the transaction given.
+type SchemaFunc func(ctx context.Context, tx pgx.Tx, schema string) error
+
+// A tenant is what Koku knows an organization as.
+type tenant struct {
+	CustomerID int64
+	Schema     string
+}
+
+// tenant reads the tenant of an organization; one that is not complete is NotFound.
+func (s *Store) tenant(ctx context.Context, orgID string) (tenant, error) {
+	return one(ctx, s, pgx.RowToStructByPos[tenant], sources.NotFoundf("organization %s has no tenant", orgID), `
+		SELECT c.id, c.schema_name
+		FROM public.api_customer c
+		JOIN public.api_tenant t ON t.schema_name = c.schema_name
+		WHERE c.org_id = $1
+			AND to_regclass(format('%I.reporting_tenant_api_provider', c.schema_name)) IS NOT NULL`, orgID)
+}
+
+// EnsureTenant makes the customer, the tenant and the schema of src's organization where they are not
+// there: whole or not at all, and once, however many ask for it. Its errors are Unavailable, and Blocked
+// where what is there belongs to somebody else.
+func (s *Store) EnsureTenant(ctx context.Context, src sources.Source, make SchemaFunc) error {
+	_, err := s.tenant(ctx, src.OrgID)
+	if sources.KindOf(err) != sources.NotFound {
+		return err
+	}
+	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		return (&Store{db: tx}).makeTenant(ctx, src, func(schema string) error { return make(ctx, tx, schema) })
+	})
+	return domainError(err, nil)
+}
+
+func (s *Store) makeTenant(ctx context.Context, src sources.Source, make func(schema string) error) error {
+	if err := s.boundWaiting(ctx); err != nil {
+		return err
+	}
+	schema, err := s.schemaFor(ctx, src.OrgID)
+	if err != nil {
+		return err
+	}
+	if err := s.lock(ctx, "schema "+schema); err != nil {
+		return err
+	}
+	_, err = s.tenant(ctx, src.OrgID)
+	if sources.KindOf(err) != sources.NotFound {
+		return err // somebody else was faster
+	}
+	exists, err := value[bool](ctx, s, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		if err := make(schema); err != nil {
+			return err
+		}
+	}
+	// Only now: a template's foreign keys lock the customers, which must not be held by us and another
+	// maker both.
+	return s.enrol(ctx, src, schema)
+}
+
+// boundWaiting keeps a transaction from waiting for a lock longer than an event may take.
+func (s *Store) boundWaiting(ctx context.Context) error {
+	return s.exec(ctx, `SET LOCAL lock_timeout = '10s'`)
+}
+
+// schemaFor is the customer's schema name or, for a new customer, the one that Koku would choose.
+func (s *Store) schemaFor(ctx context.Context, orgID string) (string, error) {
+	return value[string](ctx, s, `
+		SELECT coalesce((SELECT schema_name FROM public.api_customer WHERE org_id = $1), 'org' || $1)`, orgID)
+}
+
+// enrol writes the customer and the tenant of a schema that is there.
+func (s *Store) enrol(ctx context.Context, src sources.Source, schema string) error {
+	// An account number that is another customer's is no reason to have no customer.
+	for _, account := range []string{src.AccountNumber, ""} {
+		err := s.exec(ctx, `
+			INSERT INTO public.api_customer (date_created, date_updated, uuid, account_id, schema_name, org_id)
+			VALUES (now(), now(), gen_random_uuid(), nullif($2, ''), $3, $1)
+			ON CONFLICT DO NOTHING`, src.OrgID, account, schema)
+		if err != nil {
+			return err
+		}
+	}
+	err := s.exec(ctx, `INSERT INTO public.api_tenant (schema_name) VALUES ($1) ON CONFLICT DO NOTHING`, schema)
+	if err != nil {
+		return err
+	}
+	made, err := s.tenant(ctx, src.OrgID)
+	if sources.KindOf(err) == sources.NotFound || err == nil && made.Schema != schema {
+		return &sources.Error{Kind: sources.Blocked,
+			Msg: fmt.Sprintf("The schema %s is there already, but it is not that of a tenant of this organization.", schema)}
+	}
+	return err
+}
