@@ -74,10 +74,12 @@ type Dispatcher struct {
 	db     *store.Store
 	client *http.Client
 	queue  chan hint
-	quit   chan struct{}
 	done   sync.WaitGroup
-	ctx    context.Context // ends when the time to finish what is in flight is over
-	cancel context.CancelFunc
+
+	quit     context.Context // ends when no more is to be begun
+	stop     context.CancelFunc
+	inFlight context.Context // ends when the time to finish what was begun is over
+	abandon  context.CancelFunc
 }
 
 // A hint is a source whose events wait.
@@ -90,10 +92,11 @@ type hint struct {
 func New(cfg Config, db *store.Store) *Dispatcher {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = workers
-	d := &Dispatcher{cfg: cfg, db: db, queue: make(chan hint, queueSize), quit: make(chan struct{}),
+	d := &Dispatcher{cfg: cfg, db: db, queue: make(chan hint, queueSize),
 		client: &http.Client{Transport: transport, Timeout: sendWithin,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
-	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.quit, d.stop = context.WithCancel(context.Background())
+	d.inFlight, d.abandon = context.WithCancel(context.Background())
 	for range workers {
 		d.done.Go(d.work)
 	}
@@ -113,11 +116,11 @@ func (d *Dispatcher) enqueue(h hint) {
 // Stop has what is in flight, and what has been woken already, sent until ctx ends. What is left then
 // stays in the outbox.
 func (d *Dispatcher) Stop(ctx context.Context) error {
-	close(d.quit)
-	stop := context.AfterFunc(ctx, d.cancel)
-	defer stop()
+	d.stop()
+	late := context.AfterFunc(ctx, d.abandon)
+	defer late()
 	d.done.Wait()
-	d.cancel()
+	d.abandon()
 	d.client.CloseIdleConnections()
 	return ctx.Err()
 }
@@ -127,7 +130,7 @@ func (d *Dispatcher) work() {
 		select {
 		case h := <-d.queue:
 			d.serve(h)
-		case <-d.quit:
+		case <-d.quit.Done():
 			d.serveRest()
 			return
 		}
@@ -148,12 +151,12 @@ func (d *Dispatcher) serveRest() {
 
 // serve sends the events of a source; where that fails, again after a while.
 func (d *Dispatcher) serve(h hint) {
-	err := d.send(d.ctx, h.sourceID)
+	err := d.send(d.inFlight, h.sourceID)
 	if err == nil {
 		return
 	}
-	if h.failures++; h.failures == tries || d.ctx.Err() != nil {
-		slog.WarnContext(d.ctx, "events left to the relay", "source", h.sourceID, "err", err)
+	if h.failures++; h.failures == tries || d.inFlight.Err() != nil {
+		slog.WarnContext(d.inFlight, "events left to the relay", "source", h.sourceID, "err", err)
 		return
 	}
 	delay := min(firstDelay<<h.failures, maxDelay)

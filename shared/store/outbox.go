@@ -98,7 +98,7 @@ func (s *Store) Park(ctx context.Context, sourceID, sequence int64, reason strin
 func (s *Store) Waiting(ctx context.Context, limit int, except []int64) ([]int64, error) {
 	return all(ctx, s, pgx.RowTo[int64], `
 		SELECT o.source_id FROM sources.outbox o
-		WHERE o.parked_at IS NULL AND NOT o.source_id = ANY ($2::bigint[]) AND NOT EXISTS (
+		WHERE o.parked_at IS NULL AND o.source_id <> ALL (coalesce($2::bigint[], '{}')) AND NOT EXISTS (
 			SELECT FROM sources.outbox_lease l WHERE l.source_id = o.source_id AND l.until > clock_timestamp())
 		GROUP BY o.source_id ORDER BY min(o.created_at) LIMIT $1`, limit, except)
 }

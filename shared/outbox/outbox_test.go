@@ -1,0 +1,292 @@
+package outbox_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/insights-onprem/cost-sources/shared/events"
+	"github.com/insights-onprem/cost-sources/shared/outbox"
+	"github.com/insights-onprem/cost-sources/shared/sources"
+	"github.com/insights-onprem/cost-sources/shared/store"
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
+)
+
+// A sink keeps what it has been sent and answers what answer says.
+type sink struct {
+	*httptest.Server
+	arrived chan string // a line for each request: "source/sequence type status"
+	answer  func(subject, sequence string) int
+
+	mu   sync.Mutex
+	kept []*http.Request
+}
+
+func newSink(t *testing.T, answer func(subject, sequence string) int) *sink {
+	t.Helper()
+	s := &sink{arrived: make(chan string, 10_000), answer: answer}
+	s.Server = httptest.NewServer(s)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || len(body) == 0 {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	s.kept = append(s.kept, r)
+	s.mu.Unlock()
+	subject, sequence := r.Header.Get("Ce-Subject"), r.Header.Get("Ce-Sequence")
+	status := s.answer(subject, sequence)
+	w.Header().Set("Location", s.URL+"/elsewhere") // for the redirects among them
+	w.WriteHeader(status)
+	s.arrived <- fmt.Sprintf("%s/%s %s %d", subject, sequence, r.Header.Get("Ce-Type"), status)
+}
+
+// requests are those that have come so far.
+func (s *sink) requests() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.kept)
+}
+
+// next waits for a number of requests.
+func (s *sink) next(t *testing.T, n int) []string {
+	t.Helper()
+	var lines []string
+	for range n {
+		select {
+		case line := <-s.arrived:
+			lines = append(lines, line)
+		case <-time.After(time.Minute):
+			t.Fatalf("only %d of %d requests have come: %v", len(lines), n, lines)
+		}
+	}
+	return lines
+}
+
+func accept(_, _ string) int { return http.StatusAccepted }
+
+func start(t *testing.T, db *store.Store, s *sink, extensions map[string]string) *outbox.Dispatcher {
+	t.Helper()
+	d := outbox.New(outbox.Config{Sink: s.URL, Overrides: outbox.Overrides{Extensions: extensions}}, db)
+	t.Cleanup(func() { stop(t, d) })
+	return d
+}
+
+func stop(t *testing.T, d *outbox.Dispatcher) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	if err := d.Stop(ctx); err != nil {
+		t.Errorf("Stop() = %v", err)
+	}
+}
+
+// addSource stores a source and puts n events of it into the outbox.
+func addSource(t *testing.T, db *store.Store, n int) sources.Source {
+	t.Helper()
+	var src sources.Source
+	err := db.InTx(t.Context(), func(tx *store.Store) (err error) {
+		if src, err = tx.CreateSource(t.Context(), sources.Source{OrgID: "org1", Name: "a"}); err != nil {
+			return err
+		}
+		return tx.SaveSource(t.Context(), &src, slices.Repeat([]store.EventFunc{events.SourceUpdated}, n)...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
+func isEmpty(t *testing.T, db *store.Store) bool {
+	t.Helper()
+	waiting, err := db.Waiting(t.Context(), 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(waiting) == 0
+}
+
+func TestSend(t *testing.T) {
+	t.Parallel()
+
+	db, s := storetest.New(t), newSink(t, accept)
+	src := addSource(t, db, 1)
+	d := start(t, db, s, map[string]string{"environment": "onprem"})
+	d.Wake(src.ID)
+	s.next(t, 1)
+	stop(t, d)
+	if !isEmpty(t, db) {
+		t.Error("an event that was accepted is still in the outbox")
+	}
+	got := map[string]string{}
+	for name, values := range s.requests()[0].Header {
+		if name != "Ce-Id" && name != "Ce-Time" {
+			got[name] = values[0]
+		}
+	}
+	for _, name := range []string{"User-Agent", "Content-Length", "Accept-Encoding"} {
+		delete(got, name)
+	}
+	want := map[string]string{
+		"Content-Type": "application/json", "Ce-Specversion": "1.0", "Ce-Type": "source.update",
+		"Ce-Source": "/api/cost-management/v1/sources", "Ce-Subject": "sources/1", "Ce-Partitionkey": "1",
+		"Ce-Sequence": "1", "Ce-Orgid": "org1", "Ce-Environment": "onprem",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the sink was sent (-want +got):\n%s", diff)
+	}
+}
+
+// TestOrder: many dispatchers at once send every event of every source, and the first sending of each
+// comes in order, also where the sink fails every third time.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+
+	const perSource, dispatchers = 12, 4
+	var mu sync.Mutex
+	count, first := 0, map[string][]string{}
+	s := newSink(t, func(subject, sequence string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		if count++; count%3 == 0 {
+			return http.StatusServiceUnavailable
+		}
+		if !slices.Contains(first[subject], sequence) {
+			first[subject] = append(first[subject], sequence)
+		}
+		return http.StatusAccepted
+	})
+	db := storetest.New(t)
+	for range 5 {
+		addSource(t, db, perSource)
+	}
+	for !isEmpty(t, db) {
+		var all sync.WaitGroup
+		for range dispatchers {
+			d := start(t, db, s, nil)
+			all.Go(func() { _ = d.Drain(t.Context()) }) // it fails where the sink does
+		}
+		all.Wait()
+	}
+	var want []string
+	for i := range perSource {
+		want = append(want, fmt.Sprint(i+1))
+	}
+	for i := range 5 {
+		subject := fmt.Sprintf("sources/%d", i+1)
+		if diff := cmp.Diff(want, first[subject]); diff != "" {
+			t.Errorf("%s was sent in the order (-want +got):\n%s", subject, diff)
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+
+	s := newSink(t, func(_, sequence string) int {
+		if sequence == "2" {
+			return http.StatusBadRequest
+		}
+		return http.StatusAccepted
+	})
+	db := storetest.New(t)
+	src := addSource(t, db, 3)
+	d := start(t, db, s, nil)
+	if err := d.Drain(t.Context()); err != nil {
+		t.Errorf("Drain() = %v, want the refused event set aside", err)
+	}
+	if got, want := s.next(t, 3), []string{"sources/1/1 source.update 202", "sources/1/2 source.update 400", "sources/1/3 source.update 202"}; !slices.Equal(got, want) {
+		t.Errorf("sent %v, want %v", got, want)
+	}
+	if more, err := db.Release(t.Context(), src.ID, "00000000-0000-0000-0000-000000000000"); more || err != nil {
+		t.Errorf("events wait (%v, %v), want none but the parked one", more, err)
+	}
+}
+
+// TestTriedAgain: whatever else the sink answers, the event is sent again until it is taken.
+func TestTriedAgain(t *testing.T) {
+	t.Parallel()
+
+	answers := []int{404, 503, 500, 307, 202}
+	var mu sync.Mutex
+	s := newSink(t, func(_, _ string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		status := answers[0]
+		answers = answers[1:]
+		return status
+	})
+	db := storetest.New(t)
+	src := addSource(t, db, 1)
+	d := start(t, db, s, nil)
+	d.Wake(src.ID)
+	s.next(t, 5)
+	stop(t, d)
+	if !isEmpty(t, db) {
+		t.Error("the event is still in the outbox")
+	}
+	if id := s.requests()[0].Header.Get("Ce-Id"); s.requests()[4].Header.Get("Ce-Id") != id {
+		t.Error("the event was sent again under another id")
+	}
+}
+
+// TestSinkAway: one drain gives up soon, loses nothing, and leaves no lease behind.
+func TestSinkAway(t *testing.T) {
+	t.Parallel()
+
+	s, db := newSink(t, accept), storetest.New(t)
+	s.Close()
+	addSource(t, db, 2)
+	if err := start(t, db, s, nil).Drain(t.Context()); err == nil {
+		t.Error("Drain() = nil without a sink")
+	}
+	back := newSink(t, accept)
+	if err := start(t, db, back, nil).Drain(t.Context()); err != nil || !isEmpty(t, db) {
+		t.Errorf("Drain() with the sink back = %v", err)
+	}
+}
+
+// TestStop: what has been woken is sent before a dispatcher stops.
+func TestStop(t *testing.T) {
+	t.Parallel()
+
+	s, db := newSink(t, accept), storetest.New(t)
+	d := start(t, db, s, nil)
+	for range 30 {
+		d.Wake(addSource(t, db, 2).ID)
+	}
+	stop(t, d)
+	if !isEmpty(t, db) || len(s.requests()) != 60 {
+		t.Errorf("%d of 60 events were sent before the stop", len(s.requests()))
+	}
+	d.Wake(1) // after the stop it is for the relay
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+
+	for url, valid := range map[string]bool{"http://sink.example/a": true, "https://sink.example": true, "sink.example": false, "ftp://a": false, "http://": false} {
+		if err := (outbox.Config{Sink: url}).Validate(); (err == nil) != valid {
+			t.Errorf("K_SINK=%s: %v", url, err)
+		}
+	}
+	for text, valid := range map[string]bool{"": true, `{"extensions":{"a":"b"}}`: true, "x": false} {
+		var o outbox.Overrides
+		if err := o.Decode(text); (err == nil) != valid {
+			t.Errorf("K_CE_OVERRIDES=%s: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A dataDir is a folder that holds a server's data and what goes with it. The data is in a subfolder, which can be
+// made under another name and renamed when it is whole, even where dataDir is a volume of its own.
+type dataDir struct {
+	root      string // absolute
+	temporary bool   // it goes when the server ends
+}
+
+func (d dataDir) data() string { return filepath.Join(d.root, "data") }
+func (d dataDir) log() string  { return filepath.Join(d.root, "server.log") }
+
+// openDataDir makes the folder if need be, and makes sure that the account can reach it. An empty path stands for a
+// temporary one.
+func openDataDir(ctx context.Context, acct account, path string) (dataDir, error) {
+	if path == "" {
+		return openTemporaryDir(ctx, acct)
+	}
+	root, err := filepath.Abs(path)
+	if err != nil {
+		return dataDir{}, err
+	}
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return dataDir{}, err
+	}
+	if err := acct.reaches(ctx, root, "DATA_DIR"); err != nil {
+		return dataDir{}, err
+	}
+	return dataDir{root: root}, nil
+}
+
+// openTemporaryDir makes a folder that is the account's own, so that the account can remove it later.
+func openTemporaryDir(ctx context.Context, acct account) (dataDir, error) {
+	root, err := os.MkdirTemp("", "cost-sources-postgres-")
+	if err != nil {
+		return dataDir{}, err
+	}
+	if err := errors.Join(acct.own(root), acct.reaches(ctx, root, "TMPDIR")); err != nil {
+		return dataDir{}, errors.Join(err, os.Remove(root))
+	}
+	return dataDir{root: root, temporary: true}, nil
+}
+
+// initialize fills the folder, unless it has data already.
+func (d dataDir) initialize(ctx context.Context, acct account, bin string) error {
+	unlock, err := lockFile(ctx, filepath.Join(d.root, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	uid, err := owner(d.data())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return d.initdb(ctx, acct, bin)
+	case err != nil:
+		return err
+	case uid != acct.uid():
+		return fmt.Errorf("%s belongs to user %d, but the PostgreSQL server runs as user %d", d.data(), uid, acct.uid())
+	}
+	return nil
+}
+
+// initdb works in a folder beside the right one, so that a kill leaves nothing half done where it would be taken for
+// whole.
+func (d dataDir) initdb(ctx context.Context, acct account, bin string) error {
+	work := d.data() + ".new"
+	if err := os.RemoveAll(work); err != nil {
+		return err
+	}
+	if err := os.Mkdir(work, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := acct.own(work); err != nil {
+		return err
+	}
+	args := []string{"--pgdata", work, "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "--auth=trust"}
+	if d.temporary {
+		args = append(args, "--no-sync")
+	}
+	if out, err := acct.command(ctx, filepath.Join(bin, "initdb"), args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("initialize %s: %w: %s", d.data(), err, tail(out))
+	}
+	return os.Rename(work, d.data())
+}

@@ -1,0 +1,200 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A server whose owner was killed is still shutting down when the next one comes for the same data.
+const busyPatience = 15 * time.Second
+
+// ServerConfig says what server to start. The zero value is one for a short while, on any free port.
+type ServerConfig struct {
+	// DataDir is a folder for the server alone. It is filled on first use and kept. Empty stands for a temporary
+	// one, which goes when the server does.
+	DataDir string
+
+	// Port is where the server listens, on 127.0.0.1 only; 0 stands for any free one.
+	Port int
+
+	// Parameters are settings of PostgreSQL's, for instance fsync=off where the data is of no value.
+	Parameters map[string]string
+}
+
+// A Server is a PostgreSQL 16 of our own. Its superuser postgres needs no password.
+type Server struct {
+	port  int
+	dir   dataDir
+	child *supervised
+	stop  func() error
+}
+
+// Start starts a server and returns when it can be connected to. The programs are fetched the first time. The server
+// ends with this process, however that ends, and does not take part in signals from the terminal. For root it runs as
+// the user nobody, who must be able to reach DataDir.
+//
+// An error leaves nothing running. It is one line, unless it is the server itself that says why it did not start.
+func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
+	bin, err := binaries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	acct, err := serverAccount()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := openDataDir(ctx, acct, cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startIn(ctx, acct, bin, dir, cfg)
+	if err != nil && dir.temporary {
+		err = errors.Join(err, os.RemoveAll(dir.root))
+	}
+	return s, err
+}
+
+// The two ways to fail that may be over soon.
+var (
+	errBusy      = errors.New("its data is in use by another server")
+	errPortTaken = errors.New("its port is taken")
+)
+
+// startIn tries again where waiting for a former server, or another port, may help.
+func startIn(ctx context.Context, acct account, bin string, dir dataDir, cfg ServerConfig) (*Server, error) {
+	if err := dir.initialize(ctx, acct, bin); err != nil {
+		return nil, err
+	}
+	patience := time.After(busyPatience)
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		s, err := startOnce(ctx, acct, bin, dir, cfg)
+		if !errors.Is(err, errBusy) && !(errors.Is(err, errPortTaken) && cfg.Port == 0) {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-patience:
+			return nil, err
+		case <-ticker.C:
+		}
+	}
+}
+
+func startOnce(ctx context.Context, acct account, bin string, dir dataDir, cfg ServerConfig) (*Server, error) {
+	port := cfg.Port
+	if port == 0 {
+		var err error
+		if port, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	child, err := launch(acct, dir, commandLine(bin, dir, port, cfg.Parameters))
+	if err != nil {
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	s := &Server{port: port, dir: dir, child: child, stop: sync.OnceValue(child.stop)}
+	if err := s.ready(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// freePort returns a port that nobody listens on. Somebody may be faster than the server, which then says so.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("look for a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// ready waits until the server answers or has ended.
+func (s *Server) ready(ctx context.Context) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if s.answers(ctx) {
+			return nil
+		}
+		select {
+		case <-s.child.exited:
+			return s.failure()
+		case <-ctx.Done():
+			return fmt.Errorf("wait for PostgreSQL on port %d: %w", s.port, context.Cause(ctx))
+		case <-ticker.C:
+		}
+	}
+}
+
+// answers is true only if it is our server that answers: another may have the port, and ours be about to end because
+// of that.
+func (s *Server) answers(ctx context.Context) bool {
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return false
+	}
+	defer conn.Close(ctx)
+	var data string
+	err = conn.QueryRow(ctx, "SELECT current_setting('data_directory')").Scan(&data)
+	return err == nil && data == s.dir.data()
+}
+
+// failure makes an error of what the server said before it ended.
+func (s *Server) failure() error {
+	said, err := s.child.said()
+	if err != nil {
+		return fmt.Errorf("read why PostgreSQL did not start: %w", err)
+	}
+	for text, reason := range map[string]error{
+		`lock file "postmaster.pid" already exists`: errBusy,
+		"pre-existing shared memory block":          errBusy,
+		"Address already in use":                    errPortTaken,
+	} {
+		if strings.Contains(string(said), text) {
+			return fmt.Errorf("start PostgreSQL in %s on port %d: %w", s.dir.root, s.port, reason)
+		}
+	}
+	return fmt.Errorf("start PostgreSQL in %s on port %d: it ended at once: %s", s.dir.root, s.port, tail(said))
+}
+
+// tail is the last that a program said, enough to see what was wrong.
+func tail(output []byte) string {
+	const enough = 2000
+	return strings.TrimSpace(string(output[max(0, len(output)-enough):]))
+}
+
+// URL returns the address of a database on the server, which need not exist yet.
+func (s *Server) URL(database string) string {
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.port, url.PathEscape(database))
+}
+
+// CreateDatabase makes an empty database. That it is there already is no error.
+func (s *Server) CreateDatabase(ctx context.Context, name string) error {
+	err := execute(ctx, s.URL("postgres"), "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+	const duplicateDatabase = "42P04"
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == duplicateDatabase {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create database %q: %w", name, err)
+	}
+	return nil
+}
+
+// Stop shuts the server down, breaking off what its clients do, and returns when it has ended. A second call returns
+// what the first one did.
+func (s *Server) Stop() error { return s.stop() }

@@ -1,0 +1,128 @@
+// Package storetest brings a PostgreSQL server, for tests and for trying things out. Database gives a test a database
+// of its own; Start runs a server whose data may also be kept.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/insights-onprem/cost-sources/migrations"
+)
+
+// Database returns the address of a database for this test alone, with all tables of public and sources, and drops it
+// when the test is over. It is on the server that TEST_DATABASE_URL names (as a URL, of a user who may make
+// databases), or else on one that the tests of this process share. Without a server the test fails.
+func Database(t testing.TB) string {
+	t.Helper()
+	if external() != "" {
+		address := Empty(t)
+		if err := migrations.Public(t.Context(), address); err != nil {
+			t.Fatalf("make the tables for a test: %v", err)
+		}
+		return address
+	}
+	template, err := sharedTemplate()
+	if err != nil {
+		t.Fatalf("no database to test with: %v", err)
+	}
+	return create(t, " TEMPLATE "+template)
+}
+
+// Empty is Database without any tables.
+func Empty(t testing.TB) string {
+	t.Helper()
+	return create(t, "")
+}
+
+func create(t testing.TB, options string) string {
+	t.Helper()
+	server, err := serverURL()
+	if err != nil {
+		t.Fatalf("no server to test with: %v", err)
+	}
+	name := "test_" + strings.ToLower(rand.Text())
+	address, err := withDatabase(server, name)
+	if err != nil {
+		t.Fatalf("TEST_DATABASE_URL: %v", err)
+	}
+	if err := execute(t.Context(), server, "CREATE DATABASE "+name+options); err != nil {
+		t.Fatalf("make a database for a test: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		defer cancel()
+		if err := execute(ctx, server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Errorf("drop a test's database: %v", err)
+		}
+	})
+	return address
+}
+
+func external() string { return os.Getenv("TEST_DATABASE_URL") }
+
+func serverURL() (string, error) {
+	if address := external(); address != "" {
+		return address, nil
+	}
+	s, err := sharedServer()
+	if err != nil {
+		return "", err
+	}
+	return s.URL("postgres"), nil
+}
+
+// sharedServer is one for all tests of the process, because starting one takes much longer than most tests. No test
+// is the last to know of, so nobody stops it: it ends with the process.
+var sharedServer = sync.OnceValues(func() (*Server, error) {
+	return Start(context.Background(), ServerConfig{Parameters: map[string]string{
+		"fsync":              "off",
+		"full_page_writes":   "off",
+		"synchronous_commit": "off",
+		"autovacuum":         "off",
+		"max_connections":    "300",
+	}})
+})
+
+// sharedTemplate is a database to copy, which takes half as long as making the tables each time. Only our own server
+// has one: on another it would be left behind.
+var sharedTemplate = sync.OnceValues(func() (name string, err error) {
+	const template = "template_public"
+	ctx := context.Background()
+	s, err := sharedServer()
+	if err != nil {
+		return "", err
+	}
+	if err := s.CreateDatabase(ctx, template); err != nil {
+		return "", err
+	}
+	return template, migrations.Public(ctx, s.URL(template))
+})
+
+func execute(ctx context.Context, address, sql string) error {
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// withDatabase returns a server's address with another database in it.
+func withDatabase(server, database string) (string, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return "", fmt.Errorf("not of the form postgres://user@host/database")
+	}
+	u.Path = "/" + database
+	return u.String(), nil
+}
