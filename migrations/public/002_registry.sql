@@ -71,7 +71,7 @@ CREATE TABLE sources.outbox (
     source_id     integer     NOT NULL,
     sequence      bigint      NOT NULL, -- counted on the source's row, under its lock: the order of its changes
     id            uuid        NOT NULL UNIQUE,
-    event         jsonb       NOT NULL, -- the CloudEvent in its JSON format
+    event         json        NOT NULL, -- the CloudEvent in its JSON format; json: it is sent as it was made
     created_at    timestamptz NOT NULL DEFAULT now(),
     parked_at     timestamptz, -- the sink refused it for good; the source's later events go on
     parked_reason text,

@@ -171,14 +171,34 @@ func WriteList[T any](w http.ResponseWriter, r *http.Request, q sources.Query, c
 	if page == nil {
 		page = []T{}
 	}
-	return WriteJSON(w, http.StatusOK, map[string]any{
-		"meta":  map[string]int{"count": count, "limit": q.Limit, "offset": q.Offset},
-		"links": linksOf(r.URL, q, count),
-		"data":  page,
+	return WriteJSON(w, http.StatusOK, envelope[T]{
+		Meta:  meta{Count: count, Limit: q.Limit, Offset: q.Offset},
+		Links: linksOf(r.URL, q, count),
+		Data:  page,
 	})
 }
 
-func linksOf(u *url.URL, q sources.Query, count int) map[string]*string {
+type envelope[T any] struct {
+	Meta  meta  `json:"meta"`
+	Links links `json:"links"`
+	Data  []T   `json:"data"`
+}
+
+type meta struct {
+	Count  int `json:"count"`
+	Limit  int `json:"limit"`
+	Offset int `json:"offset"`
+}
+
+// links are relative to the host; null where there is no such page.
+type links struct {
+	First    *string `json:"first"`
+	Next     *string `json:"next"`
+	Previous *string `json:"previous"`
+	Last     *string `json:"last"`
+}
+
+func linksOf(u *url.URL, q sources.Query, count int) links {
 	at := func(offset int) *string {
 		params := u.Query()
 		params.Set("limit", strconv.Itoa(q.Limit))
@@ -186,12 +206,12 @@ func linksOf(u *url.URL, q sources.Query, count int) map[string]*string {
 		link := u.EscapedPath() + "?" + params.Encode()
 		return &link
 	}
-	links := map[string]*string{"first": at(0), "next": nil, "previous": nil, "last": at(max(count-1, 0) / q.Limit * q.Limit)}
+	l := links{First: at(0), Last: at(max(count-1, 0) / q.Limit * q.Limit)}
 	if q.Offset+q.Limit < count {
-		links["next"] = at(q.Offset + q.Limit)
+		l.Next = at(q.Offset + q.Limit)
 	}
 	if q.Offset > 0 {
-		links["previous"] = at(max(q.Offset-q.Limit, 0))
+		l.Previous = at(max(q.Offset-q.Limit, 0))
 	}
-	return links
+	return l
 }

@@ -2,6 +2,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -14,10 +15,13 @@ const Prefix = "/api/cost-management/v1"
 // parse chunks, which net/http falls back to where a long body comes without a Content-Length. The error
 // is that v does not encode; nothing has been written then.
 func WriteJSON(w http.ResponseWriter, status int, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // links read as links
+	if err := encoder.Encode(v); err != nil {
 		return err
 	}
+	body := bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

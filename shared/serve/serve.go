@@ -50,9 +50,14 @@ func Main[C any](start func(cfg C) (Function, error)) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx, start); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		Exit(err)
 	}
+}
+
+// Exit ends the process with err, told in one line whatever its text.
+func Exit(err error) {
+	fmt.Fprintln(os.Stderr, strings.Join(strings.Fields(err.Error()), " "))
+	os.Exit(1)
 }
 
 func run[C any](ctx context.Context, start func(cfg C) (Function, error)) error {
@@ -88,15 +93,20 @@ func Load[C any]() (C, error) {
 	return cfg, nil
 }
 
-// Serve answers on listener until ctx ends, then lets what is in flight finish and stops the function.
-func Serve(ctx context.Context, listener net.Listener, function Function) error {
-	server := &http.Server{
-		Handler:           withProbes(function.Handler),
+// NewServer serves h, and the probes, with the bounds that every server of ours has.
+func NewServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           withProbes(h),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 	}
+}
+
+// Serve answers on listener until ctx ends, then lets what is in flight finish and stops the function.
+func Serve(ctx context.Context, listener net.Listener, function Function) error {
+	server := NewServer(function.Handler)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

@@ -61,14 +61,9 @@ func (s *Store) authentication(ctx context.Context, clusterID string) (id int64,
 		SELECT id FROM there UNION ALL SELECT id FROM made`, clusterID)
 }
 
-// dropAuthentication removes the row of credentials that no provider uses any more.
+// dropAuthentication removes the row of credentials that no provider uses any more. Whoever calls it has
+// the lock of these credentials, by lockProvider.
 func (s *Store) dropAuthentication(ctx context.Context, id int64) error {
-	err := s.exec(ctx, `
-		SELECT pg_advisory_xact_lock(hashtextextended('authentication ' || credentials::text, 0))
-		FROM public.api_providerauthentication WHERE id = $1`, id)
-	if err != nil {
-		return err
-	}
 	return s.exec(ctx, `
 		DELETE FROM public.api_providerauthentication a
 		WHERE id = $1 AND NOT EXISTS (SELECT FROM public.api_provider p WHERE p.authentication_id = a.id)`, id)
@@ -118,7 +113,7 @@ func (s *Store) clearWay(ctx context.Context, src sources.Source, t tenant) erro
 }
 
 func (s *Store) putProviderRow(ctx context.Context, src sources.Source, t tenant, authentication, billing int64) error {
-	before, _, err := s.providerAuthentication(ctx, src)
+	before, _, err := s.lockProvider(ctx, src)
 	if err != nil {
 		return err
 	}
@@ -142,13 +137,22 @@ func (s *Store) putProviderRow(ctx context.Context, src sources.Source, t tenant
 	return nil
 }
 
-// providerAuthentication reads and locks the provider of src: which row of credentials it has, if any,
-// and whether it exists.
-func (s *Store) providerAuthentication(ctx context.Context, src sources.Source) (id *int64, exists bool, err error) {
-	rows, err := all(ctx, s, pgx.RowTo[*int64], `
-		SELECT p.authentication_id
+// lockProvider locks the provider of src and reads which row of credentials it has, if any; exists is false
+// where there is none. Before the provider it locks the credentials, as does clearWay: of two that want
+// both, one waits, and none for ever.
+func (s *Store) lockProvider(ctx context.Context, src sources.Source) (authentication *int64, exists bool, err error) {
+	const from = `
 		FROM public.api_provider p
-		JOIN public.api_customer c ON c.id = p.customer_id
+		JOIN public.api_customer c ON c.id = p.customer_id`
+	err = s.exec(ctx, `
+		SELECT pg_advisory_xact_lock(hashtextextended('authentication ' || a.credentials::text, 0))`+from+`
+		JOIN public.api_providerauthentication a ON a.id = p.authentication_id
+		WHERE c.org_id = $1 AND p.uuid = $2`, src.OrgID, src.UUID)
+	if err != nil {
+		return nil, false, err
+	}
+	rows, err := all(ctx, s, pgx.RowTo[*int64], `
+		SELECT p.authentication_id`+from+`
 		WHERE c.org_id = $1 AND p.uuid = $2
 		FOR NO KEY UPDATE OF p`, src.OrgID, src.UUID)
 	if err != nil || len(rows) == 0 {

@@ -19,7 +19,7 @@ func (s *Store) DetachProvider(ctx context.Context, src sources.Source) (exists 
 	if err := s.boundWaiting(ctx); err != nil {
 		return false, err
 	}
-	authentication, exists, err := s.providerAuthentication(ctx, src)
+	authentication, exists, err := s.lockProvider(ctx, src)
 	if err != nil || !exists {
 		return exists, err
 	}

@@ -1,0 +1,32 @@
+# Tools that are run from their modules; the versions are part of the build.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME    ?= 30s
+
+.PHONY: help run test check fuzz build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## all functions on one port, with a PostgreSQL and a Kafka broker of their own (PORT, DATA_DIR, DATABASE_URL, KAFKA_BROKERS)
+	@go build -o bin/dev ./functions/dev && exec bin/dev
+
+test: check ## all that CI runs; brings its own PostgreSQL and Apache Kafka (KAFKA=embedded: without Java; TEST_DATABASE_URL, KAFKA_BROKERS: others)
+	go test -race -shuffle=on -count=1 -timeout 20m ./...
+
+check: ## format, vet, staticcheck, known vulnerabilities
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	@GOBIN=$(CURDIR)/bin go install $(GOVULNCHECK)
+	@bin/govulncheck ./... || { test $$? -ne 3 && echo 'no vulnerabilities looked up: their database is out of reach'; } # 3 is a find
+
+fuzz: ## every fuzz test for FUZZTIME
+	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go 2>/dev/null | cut -d' ' -f2); do \
+			(cd "$$dir" && go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) .) || exit 1; \
+		done; \
+	done
+
+build: ## every function and command into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./functions/... ./migrations/migrate
