@@ -12,7 +12,7 @@ import (
 
 func main() {
 	serve.Main(func(cfg cleanup.Config) (serve.Function, error) {
-		db, closeDB, err := store.Open(cfg.Config)
+		db, closeDB, err := store.Open(cfg.Database)
 		if err != nil {
 			return serve.Function{}, err
 		}

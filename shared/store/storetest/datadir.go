@@ -7,7 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 )
+
+const initdbOptions = "--encoding=UTF8 --locale=C.UTF-8 --username=postgres --auth=trust"
 
 // A dataDir is a folder that holds a server's data and what goes with it. The data is in a subfolder, which can be
 // made under another name and renamed when it is whole, even where dataDir is a volume of its own.
@@ -18,6 +22,22 @@ type dataDir struct {
 
 func (d dataDir) data() string { return filepath.Join(d.root, "data") }
 func (d dataDir) log() string  { return filepath.Join(d.root, "server.log") }
+
+// toRemove is the folder that goes with the server, empty if none does.
+func (d dataDir) toRemove() string {
+	if d.temporary {
+		return d.root
+	}
+	return ""
+}
+
+// discard removes a temporary folder that no server was started in.
+func (d dataDir) discard() error {
+	if !d.temporary {
+		return nil
+	}
+	return os.RemoveAll(d.root)
+}
 
 // openDataDir makes the folder if need be, and makes sure that the account can reach it. An empty path stands for a
 // temporary one.
@@ -40,7 +60,7 @@ func openDataDir(ctx context.Context, acct account, path string) (dataDir, error
 
 // openTemporaryDir makes a folder that is the account's own, so that the account can remove it later.
 func openTemporaryDir(ctx context.Context, acct account) (dataDir, error) {
-	root, err := os.MkdirTemp("", "cost-sources-postgres-")
+	root, err := os.MkdirTemp(temporaryParent(), "cost-sources-postgres-")
 	if err != nil {
 		return dataDir{}, err
 	}
@@ -50,8 +70,23 @@ func openTemporaryDir(ctx context.Context, acct account) (dataDir, error) {
 	return dataDir{root: root, temporary: true}, nil
 }
 
-// initialize fills the folder, unless it has data already.
+// temporaryParent is in memory where there is plenty, unless TMPDIR says otherwise. A new database is a few hundred
+// new files: on a disk that others are busy with those take ten times as long, although nothing is synced.
+func temporaryParent() string {
+	const memory, plenty = "/dev/shm", 4 << 30
+	var space syscall.Statfs_t
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &space) != nil ||
+		uint64(space.Bavail)*uint64(space.Bsize) < plenty {
+		return os.TempDir()
+	}
+	return memory
+}
+
+// initialize fills the folder, unless it has data already or is temporary: then the supervisor does it.
 func (d dataDir) initialize(ctx context.Context, acct account, bin string) error {
+	if d.temporary {
+		return nil
+	}
 	unlock, err := lockFile(ctx, filepath.Join(d.root, "lock"))
 	if err != nil {
 		return err
@@ -83,10 +118,7 @@ func (d dataDir) initdb(ctx context.Context, acct account, bin string) error {
 	if err := acct.own(work); err != nil {
 		return err
 	}
-	args := []string{"--pgdata", work, "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "--auth=trust"}
-	if d.temporary {
-		args = append(args, "--no-sync")
-	}
+	args := append(strings.Fields(initdbOptions), "--pgdata", work)
 	if out, err := acct.command(ctx, filepath.Join(bin, "initdb"), args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("initialize %s: %w: %s", d.data(), err, tail(out))
 	}

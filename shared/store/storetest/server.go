@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -53,33 +52,11 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := openDataDir(ctx, acct, cfg.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := startIn(ctx, acct, bin, dir, cfg)
-	if err != nil && dir.temporary {
-		err = errors.Join(err, os.RemoveAll(dir.root))
-	}
-	return s, err
-}
-
-// The two ways to fail that may be over soon.
-var (
-	errBusy      = errors.New("its data is in use by another server")
-	errPortTaken = errors.New("its port is taken")
-)
-
-// startIn tries again where waiting for a former server, or another port, may help.
-func startIn(ctx context.Context, acct account, bin string, dir dataDir, cfg ServerConfig) (*Server, error) {
-	if err := dir.initialize(ctx, acct, bin); err != nil {
-		return nil, err
-	}
 	patience := time.After(busyPatience)
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		s, err := startOnce(ctx, acct, bin, dir, cfg)
+		s, err := startOnce(ctx, acct, bin, cfg)
 		if !errors.Is(err, errBusy) && !(errors.Is(err, errPortTaken) && cfg.Port == 0) {
 			return s, err
 		}
@@ -93,17 +70,27 @@ func startIn(ctx context.Context, acct account, bin string, dir dataDir, cfg Ser
 	}
 }
 
-func startOnce(ctx context.Context, acct account, bin string, dir dataDir, cfg ServerConfig) (*Server, error) {
-	port := cfg.Port
-	if port == 0 {
-		var err error
-		if port, err = freePort(); err != nil {
-			return nil, err
-		}
-	}
-	child, err := launch(acct, dir, commandLine(bin, dir, port, cfg.Parameters))
+// The two ways to fail that may be over soon: a former server may still be ending, and there are other ports.
+var (
+	errBusy      = errors.New("its data is in use by another server")
+	errPortTaken = errors.New("its port is taken")
+)
+
+func startOnce(ctx context.Context, acct account, bin string, cfg ServerConfig) (*Server, error) {
+	port, err := choosePort(cfg.Port)
 	if err != nil {
-		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+		return nil, err
+	}
+	dir, err := openDataDir(ctx, acct, cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.initialize(ctx, acct, bin); err != nil {
+		return nil, err
+	}
+	child, err := launch(acct, bin, dir, commandLine(bin, dir, port, cfg.Parameters))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), dir.discard())
 	}
 	s := &Server{port: port, dir: dir, child: child, stop: sync.OnceValue(child.stop)}
 	if err := s.ready(ctx); err != nil {
@@ -112,8 +99,12 @@ func startOnce(ctx context.Context, acct account, bin string, dir dataDir, cfg S
 	return s, nil
 }
 
-// freePort returns a port that nobody listens on. Somebody may be faster than the server, which then says so.
-func freePort() (int, error) {
+// choosePort returns a port that nobody listens on, unless one is wished for. Somebody may be faster than the server,
+// which then says so.
+func choosePort(wish int) (int, error) {
+	if wish != 0 {
+		return wish, nil
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("look for a free port: %w", err)
@@ -143,6 +134,8 @@ func (s *Server) ready(ctx context.Context) error {
 // answers is true only if it is our server that answers: another may have the port, and ours be about to end because
 // of that.
 func (s *Server) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // the other may be no PostgreSQL, and say nothing
+	defer cancel()
 	conn, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {
 		return false

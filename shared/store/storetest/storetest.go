@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/insights-onprem/cost-sources/migrations"
 )
@@ -83,7 +83,9 @@ func serverURL() (string, error) {
 // sharedServer is one for all tests of the process, because starting one takes much longer than most tests. No test
 // is the last to know of, so nobody stops it: it ends with the process.
 var sharedServer = sync.OnceValues(func() (*Server, error) {
-	return Start(context.Background(), ServerConfig{Parameters: map[string]string{
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // it may have to be fetched
+	defer cancel()
+	return Start(ctx, ServerConfig{Parameters: map[string]string{
 		"fsync":              "off",
 		"full_page_writes":   "off",
 		"synchronous_commit": "off",
@@ -107,13 +109,14 @@ var sharedTemplate = sync.OnceValues(func() (name string, err error) {
 	return template, migrations.Public(ctx, s.URL(template))
 })
 
+// execute runs one statement. It does without pgx's types: to set those up takes longer than all the rest.
 func execute(ctx context.Context, address, sql string) error {
-	conn, err := pgx.Connect(ctx, address)
+	conn, err := pgconn.Connect(ctx, address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = conn.Exec(ctx, sql)
+	_, err = conn.Exec(ctx, sql).ReadAll()
 	return err
 }
 

@@ -22,12 +22,18 @@ const stopPatience = 30 * time.Second
 // that has only just been started does not listen yet. A command in the background has no standard input of its own,
 // hence descriptor 3.
 //
-// Its arguments are a folder to remove when the server has ended, or an empty one, and the server's command line.
+// Its arguments are the folder of the programs, a folder for temporary data that is filled first and removed when the
+// server has ended, or an empty one, and the server's command line.
 const supervise = `
-exec 3<&0
-remove=$1
-shift
-"$@" </dev/null 3<&- &
+exec 3<&0 </dev/null
+bin=$1
+temporary=$2
+shift 2
+if [ -n "$temporary" ]; then
+	trap 'rm -rf "$temporary"' EXIT
+	"$bin/initdb" ` + initdbOptions + ` --no-sync --pgdata "$temporary/data" || exit
+fi
+"$@" 3<&- &
 server=$!
 {
 	read -r line <&3
@@ -37,7 +43,6 @@ watch=$!
 wait "$server"
 status=$?
 kill "$watch" 2>/dev/null
-[ -z "$remove" ] || rm -rf "$remove"
 exit "$status"
 `
 
@@ -50,7 +55,7 @@ type supervised struct {
 }
 
 // launch starts both, in a process group of their own, so that Ctrl-C on a terminal reaches us only.
-func launch(acct account, dir dataDir, commandLine []string) (*supervised, error) {
+func launch(acct account, bin string, dir dataDir, commandLine []string) (*supervised, error) {
 	log, err := os.OpenFile(dir.log(), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -61,7 +66,7 @@ func launch(acct account, dir dataDir, commandLine []string) (*supervised, error
 	}
 	defer end.Close()
 
-	args := append([]string{"-c", supervise, "sh", dir.removed()}, commandLine...)
+	args := append([]string{"-c", supervise, "sh", bin, dir.toRemove()}, commandLine...)
 	process := acct.command(context.Background(), "sh", args...) // a context would kill the shell and leave the server
 	process.Stdin, process.Stdout, process.Stderr = end, log, log
 	process.SysProcAttr.Setpgid = true
@@ -93,14 +98,6 @@ func (s *supervised) stop() error {
 	// The group is the shell and the server; the processes that the server made end when they miss it.
 	err := syscall.Kill(-s.process.Process.Pid, syscall.SIGKILL)
 	return errors.Join(fmt.Errorf("stop PostgreSQL: still there after %s, so it was killed", stopPatience), err)
-}
-
-// removed is the folder that is to go with the server.
-func (d dataDir) removed() string {
-	if d.temporary {
-		return d.root
-	}
-	return ""
 }
 
 func commandLine(bin string, dir dataDir, port int, parameters map[string]string) []string {
