@@ -22,6 +22,8 @@ import (
 	"syscall"
 
 	"github.com/insights-onprem/cost-sources/migrations"
+	"github.com/insights-onprem/cost-sources/shared/serve"
+	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
 func main() {
@@ -39,7 +41,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	address, err := databaseURL()
+	cfg, err := serve.Load[store.Config]()
+	if err != nil {
+		return err
+	}
+	address, err := cfg.URL()
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ func TestConfig(t *testing.T) {
 		valid bool
 	}{
 		"URL":            {store.Config{DatabaseURL: "postgres://x", MaxConns: 1}, true},
-		"file":           {store.Config{DatabaseURLFile: "f", MaxConns: 1}, true},
+		"no URL":         {store.Config{DatabaseURL: "postgres://[", MaxConns: 1}, false},
+		"no file":        {store.Config{DatabaseURLFile: "/does/not/exist", MaxConns: 1}, false},
 		"neither":        {store.Config{MaxConns: 1}, false},
 		"both":           {store.Config{DatabaseURL: "postgres://x", DatabaseURLFile: "f", MaxConns: 1}, false},
 		"no connections": {store.Config{DatabaseURL: "postgres://x"}, false},
@@ -26,12 +27,6 @@ func TestConfig(t *testing.T) {
 		if err := tt.cfg.Validate(); (err == nil) != tt.valid {
 			t.Errorf("%s: Validate() = %v", name, err)
 		}
-	}
-	if _, _, err := store.Open(store.Config{DatabaseURL: "postgres://[", MaxConns: 1}); err == nil {
-		t.Error("Open() of no URL = nil")
-	}
-	if _, _, err := store.Open(store.Config{DatabaseURLFile: "/does/not/exist", MaxConns: 1}); err == nil {
-		t.Error("Open() of no file = nil")
 	}
 }
 

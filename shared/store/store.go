@@ -5,10 +5,6 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,26 +16,6 @@ import (
 
 // connectWithin bounds the making of a connection.
 const connectWithin = 5 * time.Second
-
-// Config says where PostgreSQL is.
-type Config struct {
-	DatabaseURL string `envconfig:"DATABASE_URL"`
-	// DatabaseURLFile names a file that holds the URL. It is read for each new connection, so that
-	// passwords can be rotated.
-	DatabaseURLFile string `envconfig:"DATABASE_URL_FILE"`
-	MaxConns        int32  `envconfig:"DATABASE_MAX_CONNS" default:"4"`
-}
-
-// Validate reports the first variable that cannot be.
-func (c Config) Validate() error {
-	if (c.DatabaseURL == "") == (c.DatabaseURLFile == "") {
-		return errors.New("DATABASE_URL: required, or DATABASE_URL_FILE instead of it")
-	}
-	if c.MaxConns < 1 {
-		return errors.New("DATABASE_MAX_CONNS: at least 1")
-	}
-	return nil
-}
 
 // A Store is a pool of connections or, inside InTx, a transaction.
 type Store struct {
@@ -63,13 +39,13 @@ func Open(cfg Config) (*Store, func(), error) {
 
 // OpenPool is Open for a database of somebody else's, whose SQL is not in this package.
 func OpenPool(cfg Config) (*pgxpool.Pool, error) {
-	url, err := cfg.url()
+	url, err := cfg.URL()
 	if err != nil {
 		return nil, err
 	}
 	pcfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("DATABASE_URL: %w", err) // pgx hides the password
+		return nil, err
 	}
 	// Every instance that the autoscaler adds opens a pool of its own, so a small pool keeps a burst
 	// below the server's max_connections.
@@ -86,31 +62,6 @@ func OpenPool(cfg Config) (*pgxpool.Pool, error) {
 		pcfg.BeforeConnect = cfg.readAgain
 	}
 	return pgxpool.NewWithConfig(context.Background(), pcfg)
-}
-
-func (c Config) url() (string, error) {
-	if c.DatabaseURLFile == "" {
-		return c.DatabaseURL, nil
-	}
-	text, err := os.ReadFile(c.DatabaseURLFile)
-	if err != nil {
-		return "", fmt.Errorf("DATABASE_URL_FILE: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
-}
-
-func (c Config) readAgain(_ context.Context, to *pgx.ConnConfig) error {
-	url, err := c.url()
-	if err != nil {
-		return err
-	}
-	fresh, err := pgx.ParseConfig(url)
-	if err != nil {
-		return fmt.Errorf("DATABASE_URL_FILE: %w", err)
-	}
-	to.Host, to.Port, to.Database = fresh.Host, fresh.Port, fresh.Database
-	to.User, to.Password, to.TLSConfig, to.Fallbacks = fresh.User, fresh.Password, fresh.TLSConfig, fresh.Fallbacks
-	return nil
 }
 
 // InTx runs fn in a transaction, which is committed unless fn returns an error.
