@@ -1,7 +1,6 @@
 package migrations_test
 
 import (
-	"context"
 	"io/fs"
 	"strings"
 	"testing"
@@ -10,33 +9,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/insights-onprem/cost-sources/migrations"
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
-
-// connect opens a connection that closes with the test.
-func connect(t *testing.T, address string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
-	return conn
-}
-
-func execute(t *testing.T, address string, statements ...string) {
-	t.Helper()
-	conn := connect(t, address)
-	for _, sql := range statements {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
-	}
-}
 
 // lines returns the only column of a query.
 func lines(t *testing.T, address, sql string, args ...any) []string {
 	t.Helper()
-	rows, _ := connect(t, address).Query(t.Context(), sql, args...)
+	rows, _ := storetest.Connect(t, address).Query(t.Context(), sql, args...)
 	values, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -78,7 +57,7 @@ func catalogue(t *testing.T, address, schema string) []string {
 // newTenants makes tenants and registers them.
 func newTenants(t *testing.T, address string, schemas ...string) {
 	t.Helper()
-	conn := connect(t, address)
+	conn := storetest.Connect(t, address)
 	for _, schema := range schemas {
 		err := pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(t.Context(), "INSERT INTO public.api_tenant (schema_name) VALUES ($1)", schema); err != nil {

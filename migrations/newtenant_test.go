@@ -101,7 +101,7 @@ func TestNewTenantIsWhatGooseMakes(t *testing.T) {
 	address := storetest.Database(t)
 	newTenants(t, address, "org1")
 	// With a record that says that nothing was done goose does everything.
-	execute(t, address, "CREATE SCHEMA org2", "INSERT INTO public.api_tenant (schema_name) VALUES ('org2')",
+	storetest.Execute(t, address, "CREATE SCHEMA org2", "INSERT INTO public.api_tenant (schema_name) VALUES ('org2')",
 		"CREATE TABLE org2.cost_sources_version (LIKE org1.cost_sources_version INCLUDING ALL)",
 		"INSERT INTO org2.cost_sources_version (version_id, is_applied) VALUES (0, true)")
 
@@ -126,7 +126,7 @@ func TestNewTenantIsWhatGooseMakes(t *testing.T) {
 func TestNewTenantLeavesTheSessionAsItWas(t *testing.T) {
 	t.Parallel()
 
-	conn := connect(t, storetest.Database(t))
+	conn := storetest.Connect(t, storetest.Database(t))
 	session := func(q interface {
 		QueryRow(context.Context, string, ...any) pgx.Row
 	}) (state string) {
@@ -170,7 +170,7 @@ func TestNewTenantRolledBack(t *testing.T) {
 
 	address := storetest.Database(t)
 	change := errors.New("a change of mind")
-	err := pgx.BeginFunc(t.Context(), connect(t, address), func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(t.Context(), storetest.Connect(t, address), func(tx pgx.Tx) error {
 		return errors.Join(migrations.NewTenant(t.Context(), tx, "org123"), change)
 	})
 	if !errors.Is(err, change) {
@@ -208,7 +208,7 @@ func TestNewTenantFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			address := storetest.Database(t)
-			err := pgx.BeginFunc(t.Context(), connect(t, address), func(tx pgx.Tx) error {
+			err := pgx.BeginFunc(t.Context(), storetest.Connect(t, address), func(tx pgx.Tx) error {
 				return migrations.NewTenantWith(t.Context(), tx, "org123", tt.files)
 			})
 			if err == nil || err.Error() != tt.want {
@@ -223,8 +223,8 @@ func TestNewTenantThatIsThere(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Database(t)
-	execute(t, address, "CREATE SCHEMA org123")
-	err := pgx.BeginFunc(t.Context(), connect(t, address), func(tx pgx.Tx) error {
+	storetest.Execute(t, address, "CREATE SCHEMA org123")
+	err := pgx.BeginFunc(t.Context(), storetest.Connect(t, address), func(tx pgx.Tx) error {
 		return migrations.NewTenant(t.Context(), tx, "org123")
 	})
 	const duplicateSchema = "42P06"

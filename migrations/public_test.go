@@ -91,7 +91,7 @@ func TestPublicLeavesKokusTablesAlone(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Empty(t)
-	execute(t, address,
+	storetest.Execute(t, address,
 		`CREATE TABLE public.api_customer (id serial PRIMARY KEY, novelty text NOT NULL, schema_name text UNIQUE)`,
 		`CREATE TABLE public.api_providerinfrastructuremap (id serial PRIMARY KEY, infrastructure_provider_id uuid)`,
 		`CREATE TABLE public.api_sources (source_id integer, provider_id uuid)`,

@@ -47,7 +47,7 @@ func TestTenantsAreThoseOfOurs(t *testing.T) {
 
 	address := storetest.Database(t)
 	newTenants(t, address, "orgB", "orga", "unregistered")
-	execute(t, address,
+	storetest.Execute(t, address,
 		"DELETE FROM public.api_tenant WHERE schema_name = 'unregistered'",
 		"CREATE SCHEMA kokus", "CREATE TABLE kokus.user_settings (id int)",
 		"INSERT INTO public.api_tenant (schema_name) VALUES ('kokus'), ('public'), ('gone')")
@@ -74,8 +74,8 @@ func TestBadTenantDoesNotStopTheOthers(t *testing.T) {
 
 	address := storetest.Database(t)
 	newTenants(t, address, "org1", "org2", "org3", "org4", "org5")
-	execute(t, address, "ALTER TABLE org2.user_settings RENAME TO hidden")
-	busy, err := connect(t, address).Begin(t.Context())
+	storetest.Execute(t, address, "ALTER TABLE org2.user_settings RENAME TO hidden")
+	busy, err := storetest.Connect(t, address).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestBadTenantDoesNotStopTheOthers(t *testing.T) {
 		t.Errorf("after the first run %+v, want 3 done and 2 behind", got)
 	}
 
-	execute(t, address, "ALTER TABLE org2.hidden RENAME TO user_settings")
+	storetest.Execute(t, address, "ALTER TABLE org2.hidden RENAME TO user_settings")
 	if err := busy.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestAllTenantsReportsProgress(t *testing.T) {
 
 	address := storetest.Database(t)
 	newTenants(t, address, "org1", "org2")
-	execute(t, address, "DROP TABLE org1.user_settings")
+	storetest.Execute(t, address, "DROP TABLE org1.user_settings")
 	var got []string
 	opts := migrations.Options{Workers: 1, Progress: func(p migrations.Progress) {
 		result := "done"
@@ -194,7 +194,7 @@ func TestStatus(t *testing.T) {
 
 	migratePublic(t, address)
 	newTenants(t, address, "org1", "org2")
-	execute(t, address, "DELETE FROM org2.cost_sources_version WHERE version_id > 0")
+	storetest.Execute(t, address, "DELETE FROM org2.cost_sources_version WHERE version_id > 0")
 	newest, err := migrations.Status(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)

@@ -67,42 +67,22 @@ func exitStatus(t *testing.T, err error) int {
 	return exit.ExitCode()
 }
 
-func connect(t *testing.T, address string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
-	return conn
-}
-
-func execute(t *testing.T, address string, statements ...string) {
-	t.Helper()
-	conn := connect(t, address)
-	for _, sql := range statements {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
-	}
-}
-
 // behind makes tenants that are at no version yet: their schemas hold nothing but a record that says so.
 func behind(t *testing.T, address string, schemas ...string) {
 	t.Helper()
-	err := pgx.BeginFunc(t.Context(), connect(t, address), func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(t.Context(), storetest.Connect(t, address), func(tx pgx.Tx) error {
 		return migrations.NewTenant(t.Context(), tx, "model")
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, schema := range schemas {
-		execute(t, address, "CREATE SCHEMA "+schema,
+		storetest.Execute(t, address, "CREATE SCHEMA "+schema,
 			"INSERT INTO public.api_tenant (schema_name) VALUES ('"+schema+"')",
 			"CREATE TABLE "+schema+".cost_sources_version (LIKE model.cost_sources_version INCLUDING ALL)",
 			"INSERT INTO "+schema+".cost_sources_version (version_id, is_applied) VALUES (0, true)")
 	}
-	execute(t, address, "DROP SCHEMA model CASCADE")
+	storetest.Execute(t, address, "DROP SCHEMA model CASCADE")
 }
 
 func TestMigrate(t *testing.T) {
@@ -136,7 +116,7 @@ func TestBadTenant(t *testing.T) {
 	address := storetest.Database(t)
 	env := []string{"DATABASE_URL=" + address}
 	behind(t, address, "org1", "org2", "org3")
-	execute(t, address, "CREATE TABLE org2.user_settings (in_the_way integer)")
+	storetest.Execute(t, address, "CREATE TABLE org2.user_settings (in_the_way integer)")
 
 	c := newCommand(t, env)
 	if status := exitStatus(t, c.Run()); status != 1 {
@@ -148,7 +128,7 @@ func TestBadTenant(t *testing.T) {
 	}
 	tenants(t, env, 2, 1)
 
-	execute(t, address, "DROP TABLE org2.user_settings")
+	storetest.Execute(t, address, "DROP TABLE org2.user_settings")
 	migrated(t, env)
 	tenants(t, env, 3, 0)
 }
@@ -210,7 +190,7 @@ func TestSignal(t *testing.T) {
 	address := storetest.Database(t)
 	env := []string{"DATABASE_URL=" + address}
 	behind(t, address, "org1")
-	holder, err := connect(t, address).Begin(t.Context())
+	holder, err := storetest.Connect(t, address).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +220,7 @@ func waitForWaiter(t *testing.T, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	conn := connect(t, address)
+	conn := storetest.Connect(t, address)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {

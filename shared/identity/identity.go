@@ -58,15 +58,9 @@ func From(ctx context.Context) Caller {
 // OrgID is the caller's organization.
 func OrgID(ctx context.Context) string { return From(ctx).OrgID }
 
-// Writer is the caller, if its organization is one whose sources can be written; otherwise the error is
-// Invalid.
-func Writer(ctx context.Context) (Caller, error) {
-	caller := From(ctx)
-	return caller, sources.CheckOrg(caller.OrgID)
-}
-
 // Require returns the context of r with the caller in it. A gateway has checked the caller and says who
-// it is in X-Rh-Identity; as anybody in the cluster could send that, the gateway also proves itself.
+// it is in X-Rh-Identity; as anybody in the cluster could send that, the gateway also proves itself. Where
+// r is to write for an organization whose sources cannot be written, the error is Invalid.
 func (c Config) Require(r *http.Request) (context.Context, error) {
 	if err := c.checkGateway(r.Header.Get("X-Gateway-Secret")); err != nil {
 		return nil, err
@@ -74,6 +68,11 @@ func (c Config) Require(r *http.Request) (context.Context, error) {
 	caller, err := parseHeader(r.Header.Get("X-Rh-Identity"))
 	if err != nil {
 		return nil, err
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if err := sources.CheckOrg(caller.OrgID); err != nil {
+			return nil, err
+		}
 	}
 	return context.WithValue(r.Context(), callerKey{}, caller), nil
 }

@@ -114,8 +114,13 @@ func TestValidate(t *testing.T) {
 func TestWriter(t *testing.T) {
 	t.Parallel()
 
-	if _, err := identity.Writer(t.Context()); sources.KindOf(err) != sources.Invalid {
-		t.Errorf("Writer() without a caller = %v, want Invalid", err)
+	cfg := identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"}
+	for method, want := range map[string]sources.Kind{"GET": sources.Internal, "HEAD": sources.Internal, "POST": sources.Invalid, "DELETE": sources.Invalid} {
+		r := request("", encoded(strings.Replace(user, "1234567", "Org-1", 1)))
+		r.Method = method
+		if _, err := cfg.Require(r); sources.KindOf(err) != want || (err == nil) != (want == sources.Internal) {
+			t.Errorf("%s for an organization that cannot be a schema: %v", method, err)
+		}
 	}
 }
 

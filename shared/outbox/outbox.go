@@ -88,6 +88,20 @@ type hint struct {
 	failures int
 }
 
+// Open opens a store and a dispatcher of its outbox, and returns what stops both: the dispatcher in order,
+// until the context given to it ends, then the store.
+func Open(database store.Config, cfg Config) (*store.Store, *Dispatcher, func(context.Context) error, error) {
+	db, closeDB, err := store.Open(database)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	d := New(cfg, db)
+	return db, d, func(ctx context.Context) error {
+		defer closeDB()
+		return d.Stop(ctx)
+	}, nil
+}
+
 // New makes a dispatcher that waits to be woken. Stop ends it.
 func New(cfg Config, db *store.Store) *Dispatcher {
 	transport := http.DefaultTransport.(*http.Transport).Clone()

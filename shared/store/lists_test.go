@@ -14,23 +14,6 @@ import (
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
-// open is a store with a way into its database that goes round it.
-func open(t *testing.T) (*store.Store, *pgxpool.Pool) {
-	t.Helper()
-	url := storetest.Database(t)
-	db, closeDB, err := store.Open(store.Config{DatabaseURL: url, MaxConns: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(closeDB)
-	sql, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sql.Close)
-	return db, sql
-}
-
 func exec(t *testing.T, sql *pgxpool.Pool, statement string, args ...any) {
 	t.Helper()
 	if _, err := sql.Exec(t.Context(), statement, args...); err != nil {
@@ -58,7 +41,7 @@ func addSource(t *testing.T, db *store.Store, draft sources.Source) sources.Sour
 func TestAvailabilityIsOneRule(t *testing.T) {
 	t.Parallel()
 
-	db, sql := open(t)
+	db, sql := storetest.Open(t)
 	for _, state := range []sources.State{sources.Waiting, sources.Pending, sources.Ready, sources.Failed} {
 		for _, paused := range []bool{false, true} {
 			src := addSource(t, db, sources.Source{Name: string(state), Paused: paused})
@@ -88,7 +71,7 @@ func TestAvailabilityIsOneRule(t *testing.T) {
 func TestDetails(t *testing.T) {
 	t.Parallel()
 
-	db, sql := open(t)
+	db, sql := storetest.Open(t)
 	src := addSource(t, db, sources.Source{Name: "a"})
 	exec(t, sql, `UPDATE sources.source SET observed_generation = 1`)
 	exec(t, sql, `INSERT INTO public.api_customer (date_created, date_updated, uuid, schema_name, org_id) VALUES (now(), now(), gen_random_uuid(), 'orgorg1', 'org1')`)
@@ -173,7 +156,7 @@ func TestDetails(t *testing.T) {
 func TestForeignRow(t *testing.T) {
 	t.Parallel()
 
-	db, sql := open(t)
+	db, sql := storetest.Open(t)
 	exec(t, sql, `INSERT INTO public.api_sources (source_id, name, "offset", source_type, authentication, pending_delete, pending_update,
 		out_of_order_delete, paused, org_id, updated_timestamp) VALUES (1, 'koku''s', 1, 'OCP', '{}', false, false, false, false, 'org1', now())`)
 	err := db.InTx(t.Context(), func(tx *store.Store) error {
@@ -195,7 +178,7 @@ func TestForeignRow(t *testing.T) {
 func TestLargeEvent(t *testing.T) {
 	t.Parallel()
 
-	db, _ := open(t)
+	db, _ := storetest.Open(t)
 	src := addSource(t, db, sources.Source{Name: "a"})
 	src.Name = strings.Repeat("x", 300<<10)
 	err := db.InTx(t.Context(), func(tx *store.Store) error { return tx.SaveSource(t.Context(), &src, events.SourceUpdated) })

@@ -88,10 +88,6 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a api) create(w http.ResponseWriter, r *http.Request) error {
-	caller, err := identity.Writer(r.Context())
-	if err != nil {
-		return err
-	}
 	body, err := httpapi.ReadJSON(w, r)
 	if err != nil {
 		return err
@@ -104,7 +100,7 @@ func (a api) create(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	src, err := a.edit(r.Context(), caller.OrgID, sources.Ref{ID: sourceID}, func(src *sources.Source) ([]store.EventFunc, error) {
+	src, err := a.edit(r.Context(), identity.OrgID(r.Context()), sources.Ref{ID: sourceID}, func(src *sources.Source) ([]store.EventFunc, error) {
 		return attach(src, extra)
 	})
 	if sources.KindOf(err) == sources.NotFound {
@@ -145,10 +141,6 @@ func merge(src *sources.Source, extra sources.Object, event store.EventFunc) ([]
 }
 
 func (a api) change(w http.ResponseWriter, r *http.Request) error {
-	caller, err := identity.Writer(r.Context())
-	if err != nil {
-		return err
-	}
 	id, err := pathID(r)
 	if err != nil {
 		return err
@@ -161,7 +153,7 @@ func (a api) change(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	src, err := a.editApplication(r.Context(), caller.OrgID, id, func(src *sources.Source) ([]store.EventFunc, error) {
+	src, err := a.editApplication(r.Context(), identity.OrgID(r.Context()), id, func(src *sources.Source) ([]store.EventFunc, error) {
 		return merge(src, extra, events.ApplicationUpdated)
 	})
 	if err != nil {
@@ -171,15 +163,11 @@ func (a api) change(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a api) delete(w http.ResponseWriter, r *http.Request) error {
-	caller, err := identity.Writer(r.Context())
-	if err != nil {
-		return err
-	}
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	_, err = a.editApplication(r.Context(), caller.OrgID, id, func(src *sources.Source) ([]store.EventFunc, error) {
+	_, err = a.editApplication(r.Context(), identity.OrgID(r.Context()), id, func(src *sources.Source) ([]store.EventFunc, error) {
 		src.Detach(time.Now())
 		return []store.EventFunc{events.ApplicationDeleted}, nil
 	})

@@ -32,20 +32,11 @@ type fixture struct {
 
 func setup(t *testing.T, edit ...func(*provision.Config)) fixture {
 	t.Helper()
-	cfg := provision.Config{Database: store.Config{DatabaseURL: storetest.Database(t), MaxConns: 20}}
+	var cfg provision.Config
 	for _, e := range edit {
 		e(&cfg)
 	}
-	db, closeDB, err := store.Open(cfg.Database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(closeDB)
-	sql, err := pgxpool.New(t.Context(), cfg.Database.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sql.Close)
+	db, sql := storetest.Open(t)
 	srv := httptest.NewServer(provision.New(cfg, db))
 	t.Cleanup(srv.Close)
 	return fixture{T: t, db: db, sql: sql, url: srv.URL}

@@ -67,17 +67,7 @@ func (s *sink) answer(status int) {
 
 func setup(t *testing.T) fixture {
 	t.Helper()
-	url := storetest.Database(t)
-	db, closeDB, err := store.Open(store.Config{DatabaseURL: url, MaxConns: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(closeDB)
-	sql, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sql.Close)
+	db, sql := storetest.Open(t)
 	s := &sink{status: http.StatusAccepted}
 	sinkServer := httptest.NewServer(s)
 	t.Cleanup(sinkServer.Close)

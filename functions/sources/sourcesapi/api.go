@@ -95,10 +95,6 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a api) create(w http.ResponseWriter, r *http.Request) error {
-	caller, err := identity.Writer(r.Context())
-	if err != nil {
-		return err
-	}
 	body, err := httpapi.ReadJSON(w, r)
 	if err != nil {
 		return err
@@ -107,6 +103,7 @@ func (a api) create(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	caller := identity.From(r.Context())
 	draft.OrgID, draft.AccountNumber = caller.OrgID, caller.AccountNumber
 	src, err := a.store(r.Context(), draft)
 	if err != nil {
@@ -136,10 +133,6 @@ func save(ctx context.Context, tx *store.Store, src *sources.Source, firstCluste
 }
 
 func (a api) change(w http.ResponseWriter, r *http.Request) error {
-	caller, err := identity.Writer(r.Context())
-	if err != nil {
-		return err
-	}
 	ref, err := httpapi.PathRef(r)
 	if err != nil {
 		return err
@@ -154,7 +147,7 @@ func (a api) change(w http.ResponseWriter, r *http.Request) error {
 	}
 	var src sources.Source
 	err = a.db.InTx(r.Context(), func(tx *store.Store) error {
-		if src, err = tx.LockSource(r.Context(), caller.OrgID, ref); err != nil {
+		if src, err = tx.LockSource(r.Context(), identity.OrgID(r.Context()), ref); err != nil {
 			return err
 		}
 		return save(r.Context(), tx, &src, edit.apply(&src), events.SourceUpdated)
@@ -167,17 +160,13 @@ func (a api) change(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a api) delete(w http.ResponseWriter, r *http.Request) error {
-	caller, err := identity.Writer(r.Context())
-	if err != nil {
-		return err
-	}
 	ref, err := httpapi.PathRef(r)
 	if err != nil {
 		return err
 	}
 	var src sources.Source
 	err = a.db.InTx(r.Context(), func(tx *store.Store) error {
-		if src, err = tx.LockSource(r.Context(), caller.OrgID, ref); err != nil {
+		if src, err = tx.LockSource(r.Context(), identity.OrgID(r.Context()), ref); err != nil {
 			return err
 		}
 		gone := []store.EventFunc{events.SourceDeleted}
