@@ -1,0 +1,27 @@
+package kafka
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+)
+
+// freePorts returns n ports of 127.0.0.1 that nobody listens on. They lie below
+// those that systems hand out by themselves: a broker that is away for a moment
+// does not find its port taken by somebody's outgoing connection.
+func freePorts(n int) ([]int, error) {
+	const low, high, tries = 12000, 30000, 1000
+	var ports []int
+	for range tries {
+		port := low + rand.IntN(high-low)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		defer l.Close() // at the end, so that no port comes twice
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
+	}
+	return nil, fmt.Errorf("no %d free ports between %d and %d", n, low, high)
+}
