@@ -61,12 +61,15 @@ func (p Ping) validate() error {
 	case p.Namespace == "" || p.Name == "":
 		return errors.New("a PingSource needs Namespace and Name")
 	case p.Interval <= 0:
-		return fmt.Errorf("Interval of PingSource %s is %v", p.Name, p.Interval)
+		return fmt.Errorf("the Interval of PingSource %s is %v", p.Name, p.Interval)
 	case p.Data != "" && json.Unmarshal([]byte(p.Data), &object) != nil:
-		return fmt.Errorf("Data of PingSource %s is no JSON object: %q", p.Name, p.Data)
+		return fmt.Errorf("the Data of PingSource %s is no JSON object: %q", p.Name, p.Data)
+	}
+	if err := check(p.event()); err != nil {
+		return fmt.Errorf("events of PingSource %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	if err := absolute(p.SinkURL); err != nil {
-		return fmt.Errorf("SinkURL of PingSource %s: %w", p.Name, err)
+		return fmt.Errorf("the SinkURL of PingSource %s: %w", p.Name, err)
 	}
 	return nil
 }

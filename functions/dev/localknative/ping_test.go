@@ -91,6 +91,7 @@ func TestPingRefusesWhatCannotWork(t *testing.T) {
 	for name, edit := range map[string]func(*localknative.Ping){
 		"no namespace":      func(p *localknative.Ping) { p.Namespace = "" },
 		"no name":           func(p *localknative.Ping) { p.Name = "" },
+		"name no URI holds": func(p *localknative.Ping) { p.Name = "%zz" },
 		"no sink":           func(p *localknative.Ping) { p.SinkURL = "" },
 		"no interval":       func(p *localknative.Ping) { p.Interval = 0 },
 		"data is an array":  func(p *localknative.Ping) { p.Data = "[]" },

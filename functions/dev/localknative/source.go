@@ -36,8 +36,8 @@ type Source struct {
 	SinkURL         string // of the function
 
 	Retry         int           // tries after the first
-	BackoffDelay  time.Duration // 200 ms if 0
-	Exponential   bool          // else the waits grow linearly
+	BackoffDelay  time.Duration // the wait before retry n is n times this; 200 ms if 0
+	Exponential   bool          // the wait is 2^n times BackoffDelay instead
 	Timeout       time.Duration // of one request; 10 minutes if 0
 	DeadLetterURL string        // of a KafkaSink; without one what cannot be delivered is lost
 }
@@ -53,9 +53,10 @@ type Source struct {
 // event is lost, as in Knative.
 //
 // A record is committed when it and all before it in its partition are done. When
-// ctx ends, requests under way have 3 s to finish, and what is not done by then comes again
-// with the next Run. Kafka may go and come back meanwhile. Run returns nil but for a
-// configuration that cannot work, or a Kafka that could not be left in order in 10 s.
+// ctx ends or the group's members change, requests under way have 3 s to finish, and
+// what is not done by then is delivered again, by the next Run or another member.
+// Kafka may go and come back meanwhile. Run returns nil but for a configuration that
+// cannot work, or a Kafka that could not be left in order in 10 s.
 func (s Source) Run(ctx context.Context) error {
 	if err := s.validate(); err != nil {
 		return err
@@ -78,14 +79,17 @@ func (s Source) validate() error {
 	if len(s.Brokers) == 0 || s.Topic == "" || s.Group == "" || s.Namespace == "" || s.Name == "" {
 		return errors.New("a KafkaSource needs Brokers, Topic, Group, Namespace and Name")
 	}
+	if err := check(wrap(&sarama.ConsumerMessage{Topic: s.Topic}, s.Namespace, s.Name)); err != nil {
+		return fmt.Errorf("events of KafkaSource %s/%s: %w", s.Namespace, s.Name, err)
+	}
 	if err := absolute(s.SinkURL); err != nil {
-		return fmt.Errorf("SinkURL of KafkaSource %s: %w", s.Name, err)
+		return fmt.Errorf("the SinkURL of KafkaSource %s: %w", s.Name, err)
 	}
 	if s.DeadLetterURL == "" {
 		return nil
 	}
 	if err := absolute(s.DeadLetterURL); err != nil {
-		return fmt.Errorf("DeadLetterURL of KafkaSource %s: %w", s.Name, err)
+		return fmt.Errorf("the DeadLetterURL of KafkaSource %s: %w", s.Name, err)
 	}
 	return nil
 }

@@ -464,6 +464,7 @@ func TestSourceRefusesWhatCannotWork(t *testing.T) {
 		"no group":                    func(s *localknative.Source) { s.Group = "" },
 		"no namespace":                func(s *localknative.Source) { s.Namespace = "" },
 		"no name":                     func(s *localknative.Source) { s.Name = "" },
+		"name that no URI holds":      func(s *localknative.Source) { s.Name = "%zz" },
 		"no sink":                     func(s *localknative.Source) { s.SinkURL = "" },
 		"relative sink":               func(s *localknative.Source) { s.SinkURL = "/function" },
 		"dead letter sink is no URL":  func(s *localknative.Source) { s.DeadLetterURL = "http://a b" },
