@@ -52,7 +52,7 @@ func startEngines(ctx context.Context, cfg config) (_ *engines, err error) {
 		return nil, err
 	}
 	if err := rostest.Load(ctx, e.rosURL); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ROS_DATABASE_URL: %w", err)
 	}
 	return e, localknative.Topics(ctx, e.brokers, map[string]int32{cfg.Topic: 3, cfg.deadTopic(): 1})
 }
@@ -109,22 +109,22 @@ func (e *engines) startDatabases(ctx context.Context, cfg config) error {
 // the other, with _ros after the name.
 func (e *engines) useDatabases(ctx context.Context, cfg config) error {
 	e.databaseURL, e.rosURL = cfg.DatabaseURL, cfg.ROSDatabaseURL
-	if e.rosURL != "" {
-		return nil
-	}
-	u, err := url.Parse(cfg.DatabaseURL)
-	if err != nil || u.Scheme == "" {
-		return errors.New("DATABASE_URL: not a URL")
-	}
-	u.Path += "_ros"
-	e.rosURL = u.String()
 	conn, err := pgx.Connect(ctx, cfg.DatabaseURL)
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	defer conn.Close(ctx)
+	if e.rosURL != "" {
+		return nil
+	}
+	u, err := url.Parse(cfg.DatabaseURL)
+	if err != nil || u.Scheme == "" {
+		return errors.New("ROS_DATABASE_URL: needed where DATABASE_URL is not a URL")
+	}
+	u.Path += "_ros"
+	e.rosURL = u.String()
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{u.Path[1:]}.Sanitize())
-	if pg, ok := errors.AsType[*pgconn.PgError](err); err != nil && !(ok && pg.Code == "42P04") {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); err != nil && !(ok && pg.Code == "42P04") { // it is there
 		return fmt.Errorf("ROS_DATABASE_URL: needed, as none can be made: %w", err)
 	}
 	return nil

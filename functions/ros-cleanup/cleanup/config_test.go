@@ -17,7 +17,7 @@ func TestConfig(t *testing.T) {
 	}{
 		{"complete", func(*cleanup.Config) {}, ""},
 		{"no Kruize", func(c *cleanup.Config) { c.KruizeURL = "" }, ""},
-		{"registry missing", func(c *cleanup.Config) { c.Database.DatabaseURL = "" }, "DATABASE_URL: "},
+		{"registry missing", func(c *cleanup.Config) { c.Database.DatabaseURL = "" }, "DATABASE_URL is not set"},
 		{"ROS empty", func(c *cleanup.Config) { c.ROSDatabaseURL = "" }, "ROS_DATABASE_URL: "},
 		{"ROS is no URL", func(c *cleanup.Config) { c.ROSDatabaseURL = "postgres://u:secret@host:port/ros" }, "ROS_DATABASE_URL: "},
 		{"Kruize without scheme", func(c *cleanup.Config) { c.KruizeURL = "kruize:8080" }, "KRUIZE_URL: "},
