@@ -163,6 +163,20 @@ func TestHandlePanic(t *testing.T) {
 	}
 }
 
+// TestHandleHeader: the SDK's reader panics on this one.
+func TestHandleHeader(t *testing.T) {
+	t.Parallel()
+
+	h := events.Handle(func(context.Context, cloudevents.Event) error { return nil })
+	r := httptest.NewRequest("POST", "/", strings.NewReader("{}"))
+	r.Header = http.Header{"Ce-": {"x"}, "Ce-Specversion": {"1.0"}, "Ce-Id": {"1"}, "Ce-Source": {"s"}, "Ce-Type": {"t"}}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("an attribute without a name is answered %d, want 422", w.Code)
+	}
+}
+
 func post(t *testing.T, url, method, kind, content, body string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))

@@ -47,7 +47,12 @@ func Handle(f func(context.Context, cloudevents.Event) error, types ...string) h
 	})
 }
 
-func read(w http.ResponseWriter, r *http.Request) (*cloudevents.Event, error) {
+func read(w http.ResponseWriter, r *http.Request) (_ *cloudevents.Event, err error) {
+	defer func() {
+		if p := recover(); p != nil { // the SDK does so on a header of the name "Ce-"
+			err = &sources.Error{Kind: sources.Invalid, Msg: "The request holds no CloudEvent.", Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	message := cehttp.NewMessageFromHttpRequest(r)
 	if message.ReadEncoding() == binding.EncodingBatch {

@@ -193,6 +193,29 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestOnce: while all goes well, a lease keeps dispatchers from sending what another is sending.
+func TestOnce(t *testing.T) {
+	t.Parallel()
+
+	s, db := newSink(t, accept), storetest.New(t)
+	for range 10 {
+		addSource(t, db, 5)
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		d := start(t, db, s, nil)
+		all.Go(func() {
+			if err := d.Drain(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := len(s.requests()); n != 50 || !isEmpty(t, db) {
+		t.Errorf("50 events were sent %d times", n)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 

@@ -2,9 +2,12 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -28,13 +31,27 @@ func (e *embedded) addr() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(e.port))
 }
 
-func (e *embedded) start(context.Context) error {
-	cluster, err := kfake.NewCluster(kfake.Ports(e.port), kfake.DataDir(e.folder)) // "" is memory
-	if err != nil {
-		return fmt.Errorf("starting the embedded broker on port %d: %w", e.port, err)
+// start waits for the port where it has to: what another goroutine is just about
+// to execute has, for a moment, a copy of each of our sockets, also of a closed one.
+func (e *embedded) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		cluster, err := kfake.NewCluster(kfake.Ports(e.port), kfake.DataDir(e.folder)) // "" is memory
+		if err == nil {
+			e.cluster = cluster
+			return nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || ctx.Err() != nil {
+			return fmt.Errorf("starting the embedded broker on port %d: %w", e.port, err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
 	}
-	e.cluster = cluster
-	return nil
 }
 
 func (e *embedded) kill() error {

@@ -49,7 +49,11 @@ func newJava(folder string) (*java, error) {
 		return nil, err
 	}
 	j := &java{member: member{1, ports[0], ports[1]}, folder: folder, jars: jars}
-	return j, j.format([]member{j.member})
+	if err := j.format([]member{j.member}); err != nil {
+		_ = os.RemoveAll(folder)
+		return nil, err
+	}
+	return j, nil
 }
 
 func (j *java) addr() string {

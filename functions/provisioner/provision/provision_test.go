@@ -248,6 +248,38 @@ func TestSharedCredentials(t *testing.T) {
 	}
 }
 
+// TestSharedCredentialsAtOnce: organizations that report one cluster at the same time get one row of
+// credentials, which goes with the last of them.
+func TestSharedCredentialsAtOnce(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	var all []sources.Source
+	for i := range 8 {
+		all = append(all, f.provided(f.add(fmt.Sprintf("org%d", i), fmt.Sprintf("own%d", i))))
+	}
+	atOnce := func(edit func(*sources.Source)) int {
+		var sent sync.WaitGroup
+		for i := range all {
+			all[i] = f.change(all[i], edit)
+			sent.Go(func() { f.send(events.SourceUpdated, all[i]) })
+		}
+		sent.Wait()
+		for _, src := range all {
+			f.provided(src) // one that was told to come again
+		}
+		return value[int](f, `SELECT count(*) FROM public.api_providerauthentication`)
+	}
+	for round := range 5 {
+		if got := atOnce(func(s *sources.Source) { s.SetCluster(fmt.Sprintf("shared%d", round)) }); got != 1 {
+			t.Fatalf("round %d: eight organizations with one cluster have %d authentications, want one", round, got)
+		}
+	}
+	if got := atOnce(func(s *sources.Source) { s.MarkDeleted(time.Now()) }); got != 0 {
+		t.Errorf("%d authentications are left after the last provider", got)
+	}
+}
+
 func TestRemove(t *testing.T) {
 	t.Parallel()
 
