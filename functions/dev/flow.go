@@ -67,7 +67,7 @@ func newFlow(cfg config, e *engines, url string) (*flow, error) {
 	}
 	f.dispatcher = outbox.New(outbox.Config{Sink: url + sinkPath}, db)
 	caller := identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"}
-	sourcesAPI := sourcesapi.New(sourcesapi.Config{Identity: caller, RefRequired: cfg.RefRequired}, db, f.dispatcher.Wake)
+	sourcesAPI := sourcesapi.New(sourcesapi.Config{Identity: caller, RefRequired: cfg.RefRequired, CreateWait: cfg.CreateWait}, db, f.dispatcher.Wake)
 	applicationsAPI := applicationsapi.New(applicationsapi.Config{Identity: caller}, db, f.dispatcher.Wake)
 	f.routes = append(f.routes,
 		route{provisionerPath, provision.New(provision.Config{TemplateSchema: cfg.TemplateSchema}, db)},

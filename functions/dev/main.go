@@ -30,9 +30,10 @@ type config struct {
 	Brokers        []string `envconfig:"KAFKA_BROKERS"`    // instead of the embedded broker
 	Topic          string   `envconfig:"SOURCES_EVENT_TOPIC" default:"platform.sources.event-stream"`
 
-	RefRequired    bool   `envconfig:"SOURCE_REF_REQUIRED"`
-	TemplateSchema string `envconfig:"TENANT_TEMPLATE_SCHEMA"`
-	PlainRecords   bool   `envconfig:"PLAIN_RECORDS"`
+	RefRequired    bool          `envconfig:"SOURCE_REF_REQUIRED"`
+	CreateWait     time.Duration `envconfig:"CREATE_WAIT"`
+	TemplateSchema string        `envconfig:"TENANT_TEMPLATE_SCHEMA"`
+	PlainRecords   bool          `envconfig:"PLAIN_RECORDS"`
 }
 
 func main() {

@@ -25,6 +25,15 @@ type Body map[string]json.RawMessage
 
 // ReadJSON reads the body of r. Its errors are MediaType, TooLarge, and Invalid for what is no JSON object.
 func ReadJSON(w http.ResponseWriter, r *http.Request) (Body, error) {
+	raw, err := ReadRaw(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return ParseJSON(raw)
+}
+
+// ReadRaw reads the body of r as it is. Its errors are MediaType and TooLarge.
+func ReadRaw(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
 			return nil, &sources.Error{Kind: sources.MediaType, Msg: "Unsupported media type; send application/json."}
@@ -37,10 +46,11 @@ func ReadJSON(w http.ResponseWriter, r *http.Request) (Body, error) {
 	if err != nil {
 		return nil, &sources.Error{Kind: sources.Invalid, Msg: "The body cannot be read.", Err: err}
 	}
-	return parseBody(raw)
+	return raw, nil
 }
 
-func parseBody(raw []byte) (Body, error) {
+// ParseJSON reads a body that ReadRaw returned; what is no JSON object is Invalid.
+func ParseJSON(raw []byte) (Body, error) {
 	if !utf8.Valid(raw) {
 		return nil, sources.Invalidf("", "JSON parse error - the body is not valid UTF-8")
 	}

@@ -19,6 +19,7 @@ var statusOf = map[sources.Kind]int{
 	sources.NotAllowed:   http.StatusMethodNotAllowed,
 	sources.TooLarge:     http.StatusRequestEntityTooLarge,
 	sources.MediaType:    http.StatusUnsupportedMediaType,
+	sources.KeyReused:    http.StatusUnprocessableEntity,
 	sources.Blocked:      http.StatusInternalServerError, // met by event functions only
 }
 
@@ -48,11 +49,27 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Kind == sources.Unavailable {
 		slog.WarnContext(r.Context(), "request cannot be answered now", "pattern", r.Pattern, "err", err)
 	}
+	WriteAnswer(w, refusal(e))
+}
+
+// refusal is e as every error of every endpoint is answered.
+func refusal(e *sources.Error) sources.Answer {
 	told := problem{Detail: e.Msg, Status: statusOf[e.Kind]}
 	if e.Field != "" {
 		told.Source = &e.Field
 	}
-	_ = WriteJSON(w, told.Status, problems{[]problem{told}}) // it always encodes
+	answer, _ := Answer(told.Status, problems{[]problem{told}}) // it always encodes
+	return answer
+}
+
+// Refused is err as an answer that is kept under an Idempotency-Key: what is wrong with the request, and
+// will be again. What is wrong with the caller, or with us, is not.
+func Refused(err error) (answer sources.Answer, keep bool) {
+	e, ok := errors.AsType[*sources.Error](err)
+	if !ok || e.Kind != sources.Invalid && e.Kind != sources.NotFound {
+		return answer, false
+	}
+	return refusal(e), true
 }
 
 // problems is the body of every error of every endpoint.

@@ -20,7 +20,8 @@ const (
 	NotAllowed // of a method
 	TooLarge
 	MediaType
-	Blocked // a person has to mend something first; Msg says what
+	KeyReused // an Idempotency-Key with another body
+	Blocked   // a person has to mend something first; Msg says what
 )
 
 // An Error is one that a caller of the API, or the sender of an event, can be told. Msg is written for

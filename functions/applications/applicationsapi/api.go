@@ -88,28 +88,54 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a api) create(w http.ResponseWriter, r *http.Request) error {
-	body, err := httpapi.ReadJSON(w, r)
+	raw, err := httpapi.ReadRaw(w, r)
 	if err != nil {
 		return err
+	}
+	key, err := httpapi.IdempotencyKey(r, identity.OrgID(r.Context()), raw)
+	if err != nil {
+		return err
+	}
+	var changed sources.Source // stays empty where an earlier answer is given again
+	answer, err := a.db.Once(r.Context(), key, httpapi.Refused, func(tx *store.Store) (sources.Answer, error) {
+		src, err := attachTo(r.Context(), tx, raw)
+		if err != nil {
+			return sources.Answer{}, err
+		}
+		changed = src
+		return httpapi.Answer(http.StatusCreated, viewOf(changed))
+	})
+	if err != nil {
+		return err
+	}
+	if changed.ID != 0 {
+		a.wake(changed.ID)
+	}
+	httpapi.WriteAnswer(w, answer)
+	return nil
+}
+
+// attachTo gives the source that the body names the application that it describes.
+func attachTo(ctx context.Context, tx *store.Store, raw []byte) (src sources.Source, err error) {
+	body, err := httpapi.ParseJSON(raw)
+	if err != nil {
+		return src, err
 	}
 	sourceID, err := readSourceID(body)
 	if err != nil {
-		return err
+		return src, err
 	}
 	extra, err := readExtra(body)
 	if err != nil {
-		return err
+		return src, err
 	}
-	src, err := a.edit(r.Context(), identity.OrgID(r.Context()), sources.Ref{ID: sourceID}, func(src *sources.Source) ([]store.EventFunc, error) {
+	src, err = edit(ctx, tx, identity.OrgID(ctx), sources.Ref{ID: sourceID}, func(src *sources.Source) ([]store.EventFunc, error) {
 		return attach(src, extra)
 	})
 	if sources.KindOf(err) == sources.NotFound {
-		return sources.NotFoundf("Source %d not found", sourceID)
+		return src, sources.NotFoundf("Source %d not found", sourceID)
 	}
-	if err != nil {
-		return err
-	}
-	return httpapi.WriteJSON(w, http.StatusCreated, viewOf(src))
+	return src, err
 }
 
 // attach gives src its application, or the one that it has what extra says.
@@ -178,40 +204,42 @@ func (a api) delete(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// A change is what is done to a source, and the events that tell of it.
+type change func(*sources.Source) ([]store.EventFunc, error)
+
 // edit locks a source, has it changed, and stores it with the events that tell of it.
-func (a api) edit(ctx context.Context, org string, ref sources.Ref, change func(*sources.Source) ([]store.EventFunc, error)) (src sources.Source, err error) {
-	err = a.db.InTx(ctx, func(tx *store.Store) error {
-		if src, err = tx.LockSource(ctx, org, ref); err != nil {
-			return err
-		}
-		told, err := change(&src)
-		if err != nil {
-			return err
-		}
-		return tx.SaveSource(ctx, &src, told...)
-	})
-	if err == nil {
-		a.wake(src.ID)
+func edit(ctx context.Context, tx *store.Store, org string, ref sources.Ref, do change) (sources.Source, error) {
+	src, err := tx.LockSource(ctx, org, ref)
+	if err != nil {
+		return src, err
 	}
-	return src, err
+	told, err := do(&src)
+	if err != nil {
+		return src, err
+	}
+	return src, tx.SaveSource(ctx, &src, told...)
 }
 
-// editApplication is edit for the source of an application that is there.
-func (a api) editApplication(ctx context.Context, org string, id int64, change func(*sources.Source) ([]store.EventFunc, error)) (sources.Source, error) {
+// editApplication is edit, in a transaction, for the source of an application that is there.
+func (a api) editApplication(ctx context.Context, org string, id int64, do change) (src sources.Source, err error) {
 	ref, err := a.db.SourceOfApplication(ctx, org, id)
 	if err != nil {
-		return sources.Source{}, err
+		return src, err
 	}
-	src, err := a.edit(ctx, org, ref, func(src *sources.Source) ([]store.EventFunc, error) {
-		if !src.HasApplication() || src.Application.ID != id {
-			return nil, sources.NoApplication() // gone since it was looked up
-		}
-		return change(src)
+	err = a.db.InTx(ctx, func(tx *store.Store) error {
+		src, err = edit(ctx, tx, org, ref, func(src *sources.Source) ([]store.EventFunc, error) {
+			if !src.HasApplication() || src.Application.ID != id {
+				return nil, sources.NoApplication() // gone since it was looked up
+			}
+			return do(src)
+		})
+		return err
 	})
-	if sources.KindOf(err) == sources.NotFound {
-		return src, sources.NoApplication()
+	if err != nil {
+		return src, orNoApplication(err)
 	}
-	return src, err
+	a.wake(src.ID)
+	return src, nil
 }
 
 func orNoApplication(err error) error {

@@ -190,3 +190,38 @@ func TestListAndStranger(t *testing.T) {
 	nobody.Want(t, 200, "GET", "/application_types/0/", "")
 	nobody.Want(t, 404, "GET", "/application_types/1", "")
 }
+
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+
+	c, db := serve(t)
+	id := addSource(t, db, "org1", "")
+	c.Key = "key"
+	request := fmt.Sprintf(`{"source_id": %d, "extra": {"cluster_id": "c"}}`, id)
+	made := c.Want(t, 201, "POST", "/applications", request)
+	generation := func() int64 {
+		src, err := db.Source(t.Context(), "org1", sources.Ref{ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return src.Generation
+	}
+	before := generation()
+	if again := c.Want(t, 201, "POST", "/applications/", request); again.Text != made.Text || generation() != before {
+		t.Errorf("the same request again is answered %s and changes the source, first it was %s", again.Text, made.Text)
+	}
+	c.Want(t, 422, "POST", "/applications", `{"source_id": 1}`+" ")
+
+	c.Key = "another key"
+	addSource(t, db, "org1", "taken")
+	other := addSource(t, db, "org1", "")
+	request = fmt.Sprintf(`{"source_id": %d, "extra": {"cluster_id": "taken"}}`, other)
+	for range 2 {
+		if got, want := c.Do(t, "POST", "/applications", request).Problem(), "400 source.duplicate: "+sources.Duplicate; got != want {
+			t.Errorf("a cluster that another source has = %s, want %s", got, want)
+		}
+	}
+	if src, err := db.Source(t.Context(), "org1", sources.Ref{ID: other}); err != nil || src.HasApplication() || src.ClusterID != "" {
+		t.Errorf("what was refused is there: %+v, %v", src, err)
+	}
+}

@@ -4,6 +4,7 @@ package sourcesapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -24,10 +25,25 @@ type Config struct {
 
 	// RefRequired refuses sources without a cluster, as some installations expect.
 	RefRequired bool `envconfig:"SOURCE_REF_REQUIRED"`
+	// CreateWait is how long a POST waits for the provider: a metrics operator uploads right after the
+	// answer, and what is uploaded without a provider is dropped.
+	CreateWait time.Duration `envconfig:"CREATE_WAIT"`
 }
+
+// maxCreateWait leaves a request time for the rest of its work.
+const maxCreateWait = 15 * time.Second
+
+// How often a waiting POST looks for its provider, at first and at last.
+const (
+	firstPoll = 25 * time.Millisecond
+	lastPoll  = 500 * time.Millisecond
+)
 
 // Validate reports the variables that cannot be.
 func (c Config) Validate() error {
+	if c.CreateWait < 0 || c.CreateWait > maxCreateWait {
+		return fmt.Errorf("CREATE_WAIT: between 0s and %v", maxCreateWait)
+	}
 	return errors.Join(c.Database.Validate(), c.Outbox.Validate(), c.Identity.Validate())
 }
 
@@ -95,32 +111,70 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a api) create(w http.ResponseWriter, r *http.Request) error {
-	body, err := httpapi.ReadJSON(w, r)
+	raw, err := httpapi.ReadRaw(w, r)
 	if err != nil {
 		return err
+	}
+	key, err := httpapi.IdempotencyKey(r, identity.OrgID(r.Context()), raw)
+	if err != nil {
+		return err
+	}
+	var made sources.Source // stays empty where an earlier answer is given again
+	answer, err := a.db.Once(r.Context(), key, httpapi.Refused, func(tx *store.Store) (sources.Answer, error) {
+		src, err := a.store(r.Context(), tx, raw)
+		if err != nil {
+			return sources.Answer{}, err
+		}
+		made = src
+		return httpapi.Answer(http.StatusCreated, viewOf(made, sources.Details{}))
+	})
+	if err != nil {
+		return err
+	}
+	if made.ID == 0 {
+		httpapi.WriteAnswer(w, answer)
+		return nil
+	}
+	a.wake(made.ID)
+	return a.reply(w, r, http.StatusCreated, a.await(r.Context(), made))
+}
+
+func (a api) store(ctx context.Context, tx *store.Store, raw []byte) (sources.Source, error) {
+	body, err := httpapi.ParseJSON(raw)
+	if err != nil {
+		return sources.Source{}, err
 	}
 	draft, err := a.newSource(body)
 	if err != nil {
-		return err
+		return sources.Source{}, err
 	}
-	caller := identity.From(r.Context())
+	caller := identity.From(ctx)
 	draft.OrgID, draft.AccountNumber = caller.OrgID, caller.AccountNumber
-	src, err := a.store(r.Context(), draft)
+	src, err := tx.CreateSource(ctx, draft)
 	if err != nil {
-		return err
+		return src, err
 	}
-	a.wake(src.ID)
-	return a.reply(w, r, http.StatusCreated, src)
+	return src, save(ctx, tx, &src, src.ClusterID != "", events.SourceCreated)
 }
 
-func (a api) store(ctx context.Context, draft sources.Source) (src sources.Source, err error) {
-	err = a.db.InTx(ctx, func(tx *store.Store) error {
-		if src, err = tx.CreateSource(ctx, draft); err != nil {
-			return err
+// await waits until the provider of src is linked, or for as long as CREATE_WAIT says, and returns src as it
+// is then. The wait is polled for, as a listening connection would be bound to a session.
+func (a api) await(ctx context.Context, src sources.Source) sources.Source {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.CreateWait)
+	defer cancel()
+	for pause := firstPoll; src.State == sources.Pending; pause = min(2*pause, lastPoll) {
+		select {
+		case <-ctx.Done():
+			return src
+		case <-time.After(pause):
 		}
-		return save(ctx, tx, &src, src.ClusterID != "", events.SourceCreated)
-	})
-	return src, err
+		now, err := a.db.Source(ctx, src.OrgID, sources.Ref{ID: src.ID})
+		if err != nil {
+			return src // the source is made; what has become of it is for another request to ask
+		}
+		src = now
+	}
+	return src
 }
 
 // save stores a changed source with its event. Where it has just got its first cluster it also gets its

@@ -30,6 +30,7 @@ func Header(org string) string {
 type Client struct {
 	URL string // up to the prefix of the API
 	Org string // empty for a caller without an identity
+	Key string // the Idempotency-Key, if there is to be one
 }
 
 // Serve serves an API until the test ends, and returns a client of an organization.
@@ -67,6 +68,9 @@ func (c Client) Try(t testing.TB, method, path, body string) (Answer, error) {
 	}
 	if c.Org != "" {
 		request.Header.Set("X-Rh-Identity", Header(c.Org))
+	}
+	if c.Key != "" {
+		request.Header.Set("Idempotency-Key", c.Key)
 	}
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
