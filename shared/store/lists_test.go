@@ -67,35 +67,25 @@ func TestAvailabilityIsOneRule(t *testing.T) {
 	}
 }
 
-// TestDetails: what Koku's tables say of a source, and what is said where they are missing.
-func TestDetails(t *testing.T) {
-	t.Parallel()
-
+// linked is a store with one source that has a provider, in an organization without a schema.
+func linked(t *testing.T) (*store.Store, *pgxpool.Pool, sources.Source) {
+	t.Helper()
 	db, sql := storetest.Open(t)
 	src := addSource(t, db, sources.Source{Name: "a"})
 	exec(t, sql, `UPDATE sources.source SET observed_generation = 1`)
 	exec(t, sql, `INSERT INTO public.api_customer (date_created, date_updated, uuid, schema_name, org_id) VALUES (now(), now(), gen_random_uuid(), 'orgorg1', 'org1')`)
 	exec(t, sql, `INSERT INTO public.api_provider (uuid, name, type, setup_complete, active, paused, additional_context, customer_id, polling_timestamp)
 		SELECT $1, 'a', 'OCP', true, true, false, '{"note": 1}', id, '2026-11-01 10:00:00Z' FROM public.api_customer`, src.UUID)
-
 	src, err := db.Source(t.Context(), "org1", sources.Ref{ID: src.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
-	details := func() sources.Details {
-		t.Helper()
-		found, err := db.Details(t.Context(), "org1", []sources.Source{src})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found[src.UUID]
-	}
-	polled := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
-	want := sources.Details{ProviderLinked: true, ProviderActive: true, LastPolling: &polled, AdditionalContext: sources.Object{"note": []byte("1")}}
-	if diff := cmp.Diff(want, details()); diff != "" {
-		t.Errorf("without payloads and without a tenant's schema (-want +got):\n%s", diff)
-	}
+	return db, sql, src
+}
 
+// fill gives the source payloads of last month and of this, a cost model and a cloud.
+func fill(t *testing.T, sql *pgxpool.Pool, src sources.Source) {
+	t.Helper()
 	exec(t, sql, `
 		INSERT INTO public.reporting_common_costusagereportmanifest
 			(assembly_id, billing_period_start_datetime, num_total_files, provider_id, creation_datetime, completed_datetime, state, operator_version)
@@ -104,17 +94,44 @@ func TestDetails(t *testing.T) {
 				'{"download": {"start": "2026", "end": "2026"}, "processing": {"start": "2026", "failed": "2026"}}', '4.1')`, src.UUID)
 	exec(t, sql, `INSERT INTO public.reporting_common_costusagereportstatus (report_name, manifest_id, status, started_datetime, completed_datetime)
 		SELECT 'r' || n, id, 1, now(), CASE n WHEN 1 THEN now() END FROM public.reporting_common_costusagereportmanifest, generate_series(1, 2) n WHERE assembly_id = 'new'`)
-	exec(t, sql, `CREATE SCHEMA orgorg1`)
-	exec(t, sql, `INSERT INTO public.api_tenant (schema_name) VALUES ('orgorg1')`)
-	exec(t, sql, `CREATE TABLE orgorg1.reporting_tenant_api_provider (uuid uuid)`)
-	exec(t, sql, `CREATE TABLE orgorg1.cost_model (uuid uuid, name text)`)
-	exec(t, sql, `CREATE TABLE orgorg1.cost_model_map (provider_uuid uuid, cost_model_id uuid)`)
+	for _, statement := range []string{
+		`CREATE SCHEMA orgorg1`, `INSERT INTO public.api_tenant (schema_name) VALUES ('orgorg1')`,
+		`CREATE TABLE orgorg1.reporting_tenant_api_provider (uuid uuid)`,
+		`CREATE TABLE orgorg1.cost_model (uuid uuid, name text)`,
+		`CREATE TABLE orgorg1.cost_model_map (provider_uuid uuid, cost_model_id uuid)`,
+	} {
+		exec(t, sql, statement)
+	}
 	exec(t, sql, `INSERT INTO orgorg1.cost_model VALUES ($1, 'model')`, src.UUID)
 	exec(t, sql, `INSERT INTO orgorg1.cost_model_map VALUES ($1, $1)`, src.UUID)
 	exec(t, sql, `INSERT INTO public.api_providerinfrastructuremap (infrastructure_type, infrastructure_provider_id) VALUES ('AWS', $1)`, src.UUID)
 	exec(t, sql, `UPDATE public.api_provider SET infrastructure_id = (SELECT id FROM public.api_providerinfrastructuremap)`)
+}
 
-	got := details()
+func detailsOf(t *testing.T, db *store.Store, src sources.Source) sources.Details {
+	t.Helper()
+	found, err := db.Details(t.Context(), "org1", []sources.Source{src})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found[src.UUID]
+}
+
+// bare are the details of a source whose provider has no data yet.
+func bare() sources.Details {
+	polled := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
+	return sources.Details{ProviderLinked: true, ProviderActive: true, LastPolling: &polled, AdditionalContext: sources.Object{"note": []byte("1")}}
+}
+
+func TestDetails(t *testing.T) {
+	t.Parallel()
+
+	db, sql, src := linked(t)
+	if diff := cmp.Diff(bare(), detailsOf(t, db, src)); diff != "" {
+		t.Errorf("without payloads and without a tenant's schema (-want +got):\n%s", diff)
+	}
+	fill(t, sql, src)
+	got := detailsOf(t, db, src)
 	if !got.HasData || got.CurrentMonthData || !got.PreviousMonthData || got.LastPayloadAt == nil {
 		t.Errorf("of its data it says %+v", got)
 	}
@@ -131,7 +148,13 @@ func TestDetails(t *testing.T) {
 	if diff := cmp.Diff(&sources.Infrastructure{Type: "AWS", UUID: src.UUID}, got.Infrastructure); diff != "" {
 		t.Errorf("infrastructure (-want +got):\n%s", diff)
 	}
+}
 
+func TestStats(t *testing.T) {
+	t.Parallel()
+
+	db, sql, src := linked(t)
+	fill(t, sql, src)
 	stats, err := db.Stats(t.Context(), "org1", src)
 	if err != nil || !stats.Linked || len(stats.Months) != 2 {
 		t.Fatalf("Stats() = %+v, %v", stats, err)
@@ -140,15 +163,23 @@ func TestDetails(t *testing.T) {
 	if len(month) != 1 || month[0].FilesProcessed != "1/2" || month[0].AssemblyID != "new" || month[0].ManifestComplete != nil || month[0].ProcessStart == nil {
 		t.Errorf("this month's payloads are %+v", month)
 	}
+}
 
+// TestMissingTables: what Koku's tables would say is left out where they are not there.
+func TestMissingTables(t *testing.T) {
+	t.Parallel()
+
+	db, sql, src := linked(t)
+	fill(t, sql, src)
 	exec(t, sql, `DROP TABLE public.reporting_common_costusagereportmanifest CASCADE`)
 	exec(t, sql, `DROP TABLE orgorg1.cost_model_map`)
-	want.Infrastructure = got.Infrastructure
-	if diff := cmp.Diff(want, details()); diff != "" {
-		t.Errorf("with the tables gone (-want +got):\n%s", diff)
+	want := bare()
+	want.Infrastructure = &sources.Infrastructure{Type: "AWS", UUID: src.UUID}
+	if diff := cmp.Diff(want, detailsOf(t, db, src)); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
 	}
 	if stats, err := db.Stats(t.Context(), "org1", src); err != nil || !stats.Linked || len(stats.Months) != 0 {
-		t.Errorf("with the tables gone Stats() = %+v, %v", stats, err)
+		t.Errorf("Stats() = %+v, %v", stats, err)
 	}
 }
 

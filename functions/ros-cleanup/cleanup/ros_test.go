@@ -15,6 +15,13 @@ import (
 	"github.com/insights-onprem/cost-sources/shared/events"
 )
 
+// keepClusters has ROS refuse to delete clusters until the trigger is dropped.
+func (w *world) keepClusters(t *testing.T) {
+	t.Helper()
+	w.exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$`)
+	w.exec(t, `CREATE TRIGGER refuse BEFORE DELETE ON clusters FOR EACH ROW EXECUTE FUNCTION refuse()`)
+}
+
 func TestROSThatFailsAfterKruize(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -22,8 +29,7 @@ func TestROSThatFailsAfterKruize(t *testing.T) {
 	src := w.source(t, "org1")
 	w.seed(t, "org1", src.ID, "uuid-1", "prod", 2)
 	w.deleteSource(t, src)
-	w.exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$`)
-	w.exec(t, `CREATE TRIGGER refuse BEFORE DELETE ON clusters FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	w.keepClusters(t)
 
 	wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusServiceUnavailable)
 	w.wantCount(t, "org1", src.ID, counts(1, 2))
@@ -179,8 +185,7 @@ func TestLargeSource(t *testing.T) {
 	src := w.source(t, "org1")
 	w.seed(t, "org1", src.ID, "uuid-1", "prod", 250)
 	w.deleteSource(t, src)
-	w.exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$`)
-	w.exec(t, `CREATE TRIGGER refuse BEFORE DELETE ON clusters FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	w.keepClusters(t)
 
 	wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusServiceUnavailable)
 	w.wantCount(t, "org1", src.ID, counts(1, 50))
