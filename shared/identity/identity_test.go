@@ -50,11 +50,11 @@ func TestHeader(t *testing.T) {
 		{"account number too long", edit(`7890123`, strings.Repeat("7", 151)), sources.Unauthorized},
 		{"not entitled", edit(`true`, `false`), sources.Forbidden},
 	}
-	cfg := identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"}
+	gate := identity.New(identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, err := cfg.Require(request("", tt.header))
+			ctx, err := gate.Require(request("", tt.header))
 			if err == nil && tt.want == sources.Internal {
 				if got := identity.From(ctx); got.OrgID != "1234567" || got.AccountNumber != "7890123" || got.Username == "" {
 					t.Errorf("the caller is %+v", got)
@@ -71,54 +71,33 @@ func TestHeader(t *testing.T) {
 func TestGatewaySecret(t *testing.T) {
 	t.Parallel()
 
-	cfg := identity.Config{AuthMode: "identity", GatewaySecret: []string{"old", "new"}, RBACURL: "off"}
+	gate := identity.New(identity.Config{AuthMode: "identity", GatewaySecret: []string{"old", "new"}, RBACURL: "off"})
 	for secret, good := range map[string]bool{"old": true, "new": true, "": false, "ol": false, "old,new": false} {
-		_, err := cfg.Require(request(secret, encoded(user)))
+		_, err := gate.Require(request(secret, encoded(user)))
 		if (err == nil) != good || !good && sources.KindOf(err) != sources.Unauthorized {
 			t.Errorf("with the secret %q: %v", secret, err)
 		}
 	}
 }
 
-func TestValidate(t *testing.T) {
+// TestNoGateway: without a secret nobody is let in, unless that is wanted.
+func TestNoGateway(t *testing.T) {
 	t.Parallel()
 
-	good := identity.Config{AuthMode: "identity", GatewaySecret: []string{"a"}, RBACURL: "off"}
-	tests := []struct {
-		name string
-		edit func(*identity.Config)
-		want string // the variable to blame; empty for none
-	}{
-		{"good", func(*identity.Config) {}, ""},
-		{"two secrets", func(c *identity.Config) { c.GatewaySecret = []string{"a", "b"} }, ""},
-		{"direct", func(c *identity.Config) { c.GatewaySecret, c.AllowDirectIdentity = nil, true }, ""},
-		{"no secret", func(c *identity.Config) { c.GatewaySecret = nil }, "GATEWAY_SECRET"},
-		{"empty secret", func(c *identity.Config) { c.GatewaySecret = []string{""} }, "GATEWAY_SECRET"},
-		{"three secrets", func(c *identity.Config) { c.GatewaySecret = []string{"a", "b", "c"} }, "GATEWAY_SECRET"},
-		{"no mode", func(c *identity.Config) { c.AuthMode = "" }, "AUTH_MODE"},
-		{"no RBAC", func(c *identity.Config) { c.RBACURL = "" }, "RBAC_URL"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			cfg := good
-			tt.edit(&cfg)
-			err := cfg.Validate()
-			if (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
-				t.Errorf("Validate() = %v, want it to blame %q", err, tt.want)
-			}
-		})
+	_, err := identity.New(identity.Config{AuthMode: "identity", RBACURL: "off"}).Require(request("", encoded(user)))
+	if sources.KindOf(err) != sources.Unauthorized {
+		t.Errorf("Require() = %v, want Unauthorized", err)
 	}
 }
 
 func TestWriter(t *testing.T) {
 	t.Parallel()
 
-	cfg := identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"}
+	gate := identity.New(identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"})
 	for method, want := range map[string]sources.Kind{"GET": sources.Internal, "HEAD": sources.Internal, "POST": sources.Invalid, "DELETE": sources.Invalid} {
 		r := request("", encoded(strings.Replace(user, "1234567", "Org-1", 1)))
 		r.Method = method
-		if _, err := cfg.Require(r); sources.KindOf(err) != want || (err == nil) != (want == sources.Internal) {
+		if _, err := gate.Require(r); sources.KindOf(err) != want || (err == nil) != (want == sources.Internal) {
 			t.Errorf("%s for an organization that cannot be a schema: %v", method, err)
 		}
 	}
@@ -129,10 +108,10 @@ func FuzzHeader(f *testing.F) {
 	f.Add(encoded(user))
 	f.Add("e30=")
 	f.Add("%")
-	cfg := identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"}
+	gate := identity.New(identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"})
 	f.Fuzz(func(t *testing.T, header string) {
 		r := &http.Request{Header: http.Header{"X-Rh-Identity": {header}}}
-		ctx, err := cfg.Require(r)
+		ctx, err := gate.Require(r)
 		switch kind := sources.KindOf(err); {
 		case err == nil && (identity.OrgID(ctx) == "" || identity.From(ctx).Username == ""):
 			t.Errorf("%q is let in as %+v", header, identity.From(ctx))

@@ -43,7 +43,7 @@ func New(cfg Config, db *store.Store, wake func(sourceID int64)) http.Handler {
 		httpapi.Route{Path: "/applications", Methods: map[string]httpapi.HandlerFunc{"GET": a.list, "POST": a.create}},
 		httpapi.Route{Path: "/applications/{id}", Methods: map[string]httpapi.HandlerFunc{"GET": a.get, "PATCH": a.change, "DELETE": a.delete}},
 	)
-	return httpapi.Routes(cfg.Identity.Require, routes...)
+	return httpapi.Routes(identity.New(cfg.Identity).Require, routes...)
 }
 
 // fields are what the list of applications can be filtered and ordered by.

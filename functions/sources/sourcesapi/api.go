@@ -64,7 +64,7 @@ func New(cfg Config, db *store.Store, wake func(sourceID int64)) http.Handler {
 		httpapi.Route{Path: "/sources/{id}", Methods: map[string]httpapi.HandlerFunc{"GET": a.get, "PATCH": a.change, "DELETE": a.delete}},
 		httpapi.Route{Path: "/sources/{id}/stats", Methods: map[string]httpapi.HandlerFunc{"GET": a.stats}},
 	)
-	return httpapi.Routes(cfg.Identity.Require, routes...)
+	return httpapi.Routes(identity.New(cfg.Identity).Require, routes...)
 }
 
 // fields are what the list of sources can be filtered and ordered by.
