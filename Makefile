@@ -3,16 +3,19 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 
-.PHONY: help run test check fuzz build
+.PHONY: help run test test-schema check fuzz build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## all functions on one port, with a PostgreSQL and a Kafka broker of their own (PORT, DATA_DIR, DATABASE_URL, KAFKA_BROKERS)
 	@go build -o bin/dev ./functions/dev && exec bin/dev
 
 test: check ## all that CI runs; brings its own PostgreSQL and Apache Kafka (KAFKA=embedded: without Java; TEST_DATABASE_URL, KAFKA_BROKERS: others)
 	go test -race -shuffle=on -count=1 -timeout 20m ./...
+
+test-schema: ## whether the API answers as its OpenAPI document says: schemathesis (Python, of bin/) against functions/dev (SEED)
+	tests/schema/run.sh
 
 check: ## format, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -76,6 +76,7 @@ func newFlow(cfg config, e *engines, url string) (*flow, error) {
 		route{kruizePath, http.StripPrefix(kruizePath, &kruize{})},
 		route{httpapi.Prefix + "/applications", applicationsAPI},
 		route{httpapi.Prefix + "/application_types", applicationsAPI},
+		route{"/docs", http.HandlerFunc(docs)},
 		route{"", sourcesAPI},
 	)
 	f.addSources(cfg, e)

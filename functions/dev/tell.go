@@ -21,6 +21,7 @@ func tell(out io.Writer, url string, e *engines) {
 cost-sources is ready; Ctrl-C ends it.
 
   base URL       %[1]s
+  description    %[7]s/docs
   database       %[2]s
   ROS database   %[3]s
   Kafka broker   %[4]s
@@ -33,5 +34,5 @@ See its provider ("provider_linked": true):
 
   curl -s '%[1]s/sources/?name=%[6]s' -H 'X-Rh-Identity: %[5]s'
 
-`, url+httpapi.Prefix, e.databaseURL, e.rosURL, strings.Join(e.brokers, ","), identity, cluster)
+`, url+httpapi.Prefix, e.databaseURL, e.rosURL, strings.Join(e.brokers, ","), identity, cluster, url)
 }

@@ -80,19 +80,20 @@ func offsetOf(s string) int {
 	return int(n)
 }
 
-func orderOf(params url.Values, fields Fields) (sources.Order, error) {
-	param := "order_by"
-	if !params.Has(param) {
-		param = "ordering"
+// orderOf reads the order from one parameter or the other; where both are there, order_by decides.
+func orderOf(params url.Values, fields Fields) (order sources.Order, err error) {
+	for _, param := range []string{"ordering", "order_by"} {
+		text := params.Get(param)
+		if text == "" {
+			continue
+		}
+		name, descending := strings.CutPrefix(text, "-")
+		if !fields[name].Order {
+			return order, sources.Invalidf(param, "This list cannot be ordered by '%s'.", name)
+		}
+		order = sources.Order{Field: name, Descending: descending}
 	}
-	name, descending := strings.CutPrefix(params.Get(param), "-")
-	if name == "" && !descending {
-		return sources.Order{}, nil
-	}
-	if !fields[name].Order {
-		return sources.Order{}, sources.Invalidf(param, "This list cannot be ordered by '%s'.", name)
-	}
-	return sources.Order{Field: name, Descending: descending}, nil
+	return order, nil
 }
 
 // filterForm takes "filter[name][eq]" apart; field and operator may be missing.

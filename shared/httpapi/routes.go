@@ -24,15 +24,26 @@ type Route struct {
 	Methods map[string]HandlerFunc
 }
 
-// Routes serves routes, each with and without a trailing slash. require says who calls: it returns the
-// request's context with the caller in it, or the error that is the answer.
-func Routes(require func(*http.Request) (context.Context, error), routes ...Route) http.Handler {
+// An API serves routes, and can tell which.
+type API struct {
+	http.Handler
+	routes []Route
+}
+
+// Routes are what is served below Prefix.
+func (a API) Routes() []Route { return a.routes }
+
+// Routes serves routes, each with and without a trailing slash, and outside Prefix the document that
+// describes those of all APIs. require says who calls: it returns the request's context with the caller in
+// it, or the error that is the answer.
+func Routes(require func(*http.Request) (context.Context, error), routes ...Route) API {
 	mux := http.NewServeMux()
 	for _, route := range routes {
 		mux.Handle(Prefix+route.Path, route.handler(require))
 	}
+	mux.Handle(documentRoute.Path, documentRoute.handler(require))
 	mux.Handle("/", HandlerFunc(unknownPath))
-	return HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+	return API{routes: routes, Handler: HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		// The mux would redirect such paths to clean ones; clients that do not follow would be lost.
 		if path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") && r.URL.Path != "/" {
 			return unknownPath(w, r)
@@ -42,7 +53,7 @@ func Routes(require func(*http.Request) (context.Context, error), routes ...Rout
 		r = r.WithContext(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)))
 		mux.ServeHTTP(w, withoutSlash(r))
 		return nil
-	})
+	})}
 }
 
 func unknownPath(http.ResponseWriter, *http.Request) error { return sources.NotFoundf("Not found.") }

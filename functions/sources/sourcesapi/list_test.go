@@ -75,6 +75,7 @@ func TestFilters(t *testing.T) {
 		{"filter[name]=Prod-West&source_ref=c1&filter[source_type_id]=1", all[1:2]},
 		{"order_by=-name", []string{"prod-west-2", "Prod-West", "100%_Été"}},
 		{"ordering=created_timestamp", []string{"Prod-West", "prod-west-2", "100%_Été"}},
+		{"order_by=-name&ordering=name", []string{"prod-west-2", "Prod-West", "100%_Été"}},
 		{"order_by=-updated_timestamp", []string{"100%_Été", "prod-west-2", "Prod-West"}},
 	}
 	for _, tt := range tests {
@@ -105,6 +106,7 @@ func TestFiltersRefused(t *testing.T) {
 		"name=%00":                       "400 name: Null characters are not allowed.",
 		"name=%ff":                       "400 name: JSON parse error - the value is not valid UTF-8",
 		"order_by=uuid":                  "400 order_by: This list cannot be ordered by 'uuid'.",
+		"order_by=name&ordering=x":       "400 ordering: This list cannot be ordered by 'x'.",
 		"ordering=-":                     "400 ordering: This list cannot be ordered by ''.",
 		"x=" + strings.Repeat("a", 9000): "400 <nil>: The query is longer than 8 KiB.",
 	} {

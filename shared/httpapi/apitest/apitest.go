@@ -59,7 +59,7 @@ func (c Client) Do(t testing.TB, method, path, body string) Answer {
 	return answer
 }
 
-// Try is Do for a server that may be gone.
+// Try is Do for a server that may be gone. The answer has to be as documented.
 func (c Client) Try(t testing.TB, method, path, body string) (Answer, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, c.URL+httpapi.Prefix+path, strings.NewReader(body))
@@ -91,6 +91,7 @@ func (c Client) Try(t testing.TB, method, path, body string) (Answer, error) {
 			t.Fatalf("%s %s answered %d with what is no JSON object: %s", method, path, answer.Status, text)
 		}
 	}
+	check(t, method, path, answer)
 	return answer, nil
 }
 
