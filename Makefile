@@ -3,10 +3,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 
-.PHONY: help run test test-schema check fuzz build
+.PHONY: help run test test-schema test-pgbouncer check fuzz build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## all functions on one port, with a PostgreSQL and a Kafka broker of their own (PORT, DATA_DIR, DATABASE_URL, KAFKA_BROKERS)
 	@go build -o bin/dev ./functions/dev && exec bin/dev
@@ -16,6 +16,10 @@ test: check ## all that CI runs; brings its own PostgreSQL and Apache Kafka (KAF
 
 test-schema: ## whether the API answers as its OpenAPI document says: schemathesis (Python, of bin/) against functions/dev (SEED)
 	tests/schema/run.sh
+
+test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has to be installed
+	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer
+	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer
 
 check: ## format, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -7,7 +7,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/insights-onprem/cost-sources/shared/sources"
@@ -54,7 +56,7 @@ func ParseJSON(raw []byte) (Body, error) {
 	if !utf8.Valid(raw) {
 		return nil, sources.Invalidf("", "JSON parse error - the body is not valid UTF-8")
 	}
-	if err := checkDepth(raw); err != nil {
+	if err := checkText(raw); err != nil {
 		return nil, err
 	}
 	var body Body
@@ -68,13 +70,18 @@ func ParseJSON(raw []byte) (Body, error) {
 	return body, nil
 }
 
-// checkDepth refuses what nests deeper than maxDepth before anything is made of it.
-func checkDepth(raw []byte) error {
+// checkText refuses, before anything is made of it, what nests deeper than maxDepth, and half a surrogate
+// pair in an escape: that is no character, and encoding/json would put the same one for each of them.
+func checkText(raw []byte) error {
 	depth, inText := 0, false
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
 		case inText && c == '\\':
-			i++ // whatever it escapes
+			length := escape(raw[i:])
+			if length == 0 {
+				return sources.Invalidf("", "JSON parse error - half a surrogate pair")
+			}
+			i += length - 1
 		case c == '"':
 			inText = !inText
 		case inText:
@@ -87,6 +94,31 @@ func checkDepth(raw []byte) error {
 		}
 	}
 	return nil
+}
+
+// escape is the length of the escape that raw begins with; 0 for half a surrogate pair. What is no escape
+// at all is left to the parser to complain of.
+func escape(raw []byte) int {
+	first, ok := codeUnit(raw)
+	switch {
+	case !ok:
+		return 2
+	case !utf16.IsSurrogate(first):
+		return 6
+	}
+	if second, ok := codeUnit(raw[6:]); ok && utf16.DecodeRune(first, second) != utf8.RuneError {
+		return 12
+	}
+	return 0
+}
+
+// codeUnit reads an escape of the form \uXXXX.
+func codeUnit(raw []byte) (unit rune, ok bool) {
+	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(raw[2:6]), 16, 16)
+	return rune(n), err == nil
 }
 
 // kindOf names the kind of a JSON value as the clients' world does.
@@ -138,7 +170,11 @@ func (b Body) ID(field string) (id string, ok bool, err error) {
 	if len(raw) > 0 && (raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9') {
 		return string(raw), true, nil
 	}
-	return b.String(field)
+	id, ok, err = b.String(field)
+	if ok && err == nil && id == "" {
+		err = sources.Invalidf(field, "This field may not be blank.")
+	}
+	return id, ok, err
 }
 
 // Bool reads true or false.

@@ -46,9 +46,11 @@ func ParseQuery(r *http.Request, fields Fields) (sources.Query, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return sources.Query{}, sources.Invalidf("", "The query is longer than 8 KiB.")
 	}
-	params := r.URL.Query()
+	params, err := paramsOf(r.URL)
+	if err != nil {
+		return sources.Query{}, sources.Invalidf("", "The query is malformed: %v", err)
+	}
 	q := sources.Query{Limit: limitOf(params.Get("limit")), Offset: offsetOf(params.Get("offset"))}
-	var err error
 	if q.Order, err = orderOf(params, fields); err != nil {
 		return q, err
 	}
@@ -60,6 +62,12 @@ func ParseQuery(r *http.Request, fields Fields) (sources.Query, error) {
 		q.Filters = append(q.Filters, filters...)
 	}
 	return q, nil
+}
+
+// paramsOf reads a query, in which a semicolon stands for itself: net/url leaves out, without a word, what
+// it cannot read, and a filter that is left out finds everything.
+func paramsOf(u *url.URL) (url.Values, error) {
+	return url.ParseQuery(strings.ReplaceAll(u.RawQuery, ";", "%3B"))
 }
 
 func limitOf(s string) int {
@@ -114,7 +122,7 @@ func filtersOf(key string, values []string, fields Fields) ([]sources.Filter, er
 	if !known || field.Unfiltered {
 		return nil, nil
 	}
-	if err := checkText(name, values); err != nil {
+	if err := checkValues(name, values); err != nil {
 		return nil, err
 	}
 	if field.Search {
@@ -155,7 +163,7 @@ func unknownOp(name string, op sources.Op) error {
 	return sources.Invalidf(name, "Unknown operator '%s'.", string(op))
 }
 
-func checkText(field string, values []string) error {
+func checkValues(field string, values []string) error {
 	for _, value := range values {
 		if !utf8.ValidString(value) {
 			return sources.Invalidf(field, "JSON parse error - the value is not valid UTF-8")
@@ -201,7 +209,7 @@ type links struct {
 
 func linksOf(u *url.URL, q sources.Query, count int) links {
 	at := func(offset int) *string {
-		params := u.Query()
+		params, _ := paramsOf(u) // ParseQuery has read it
 		params.Set("limit", strconv.Itoa(q.Limit))
 		params.Set("offset", strconv.Itoa(offset))
 		link := u.EscapedPath() + "?" + params.Encode()

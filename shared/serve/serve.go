@@ -122,10 +122,17 @@ func stopAll(ctx context.Context, server *http.Server, function Function) error 
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
 	err := server.Shutdown(ctx)
-	if function.Stop != nil {
-		err = errors.Join(err, function.Stop(ctx))
+	if function.Stop == nil {
+		return err
 	}
-	return err
+	stopped := make(chan error, 1)
+	go func() { stopped <- function.Stop(ctx) }()
+	select {
+	case stopErr := <-stopped:
+		return errors.Join(err, stopErr)
+	case <-ctx.Done(): // closing a pool can take longer, and has no bound of its own
+		return errors.Join(err, fmt.Errorf("not stopped in %v: %w", stopWithin, ctx.Err()))
+	}
 }
 
 // withProbes adds the paths that Kubernetes asks. They say that the process listens; a database that is

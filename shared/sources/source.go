@@ -153,10 +153,12 @@ func CheckName(name string) error { return checkText("name", name) }
 // CheckCluster is CheckName for a cluster id that came in field.
 func CheckCluster(field, id string) error { return checkText(field, id) }
 
+const blank = "This field may not be blank."
+
 func checkText(field, s string) error {
 	switch {
 	case s == "":
-		return Invalidf(field, "This field may not be blank.")
+		return Invalidf(field, blank)
 	case utf8.RuneCountInString(s) > MaxText:
 		return Invalidf(field, "Ensure this field has no more than %d characters.", MaxText)
 	}
@@ -177,8 +179,11 @@ func IsTypeID(id string) bool { return id == strconv.Itoa(TypeID) || id == "3" }
 
 // CheckType reports a source type, given by name in any case, that is not offered as an Invalid error.
 func CheckType(name string) error {
-	if strings.EqualFold(name, TypeOCP) {
+	switch {
+	case strings.EqualFold(name, TypeOCP):
 		return nil
+	case name == "":
+		return Invalidf("source_type", blank)
 	}
 	return Invalidf("source_type", "source_type '%s' is not supported on-premise; only OCP is allowed.", name)
 }

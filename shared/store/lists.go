@@ -13,7 +13,11 @@ const availability = `
 	CASE WHEN s.state = 'failed' THEN 'unavailable' WHEN s.paused THEN 'paused'
 		WHEN s.state = 'ready' THEN 'available' ELSE 'in_progress' END`
 
-// The columns behind the fields of lists; all are compared as text.
+// typeOf are the types of the columns that are compared as what they are, by their indexes; all others are
+// compared as text.
+var typeOf = map[string]string{"uuid": "uuid", "source_id": "integer", "application_type_id": "integer"}
+
+// The columns behind the fields of lists.
 var (
 	sourceFields = map[string]string{
 		"name":                `s.name`,
@@ -90,6 +94,9 @@ func (l *list) orderBy(o sources.Order) string {
 func (l *list) condition(f sources.Filter) string {
 	field := "(" + l.fields[f.Field] + ")::text"
 	l.args = append(l.args, normalized(f))
+	if kind, ok := typeOf[f.Field]; ok { // these know no other operator
+		return fmt.Sprintf(`%s = ANY ($%d::%s[])`, l.fields[f.Field], len(l.args), kind)
+	}
 	values := fmt.Sprintf("unnest($%d::text[]) AS want", len(l.args))
 	switch f.Op {
 	case sources.EqualFold:

@@ -92,6 +92,22 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// TestSemicolon: net/url takes no semicolon in a query, but names may hold one.
+func TestSemicolon(t *testing.T) {
+	t.Parallel()
+
+	c, _ := serve(t)
+	c.Want(t, 201, "POST", "/sources", `{"name": "a", "source_type_id": "1"}`)
+	c.Want(t, 201, "POST", "/sources", `{"name": "a;b \ud83d\ude00", "source_type_id": "1"}`)
+	for query, want := range map[string][]string{
+		"filter[name]=a;b%20😀": {"a;b 😀"}, "name=;": {"a;b 😀"}, "filter[name]=a;": {}, "limit=1;2": {"a", "a;b 😀"},
+	} {
+		if diff := cmp.Diff(want, names(c.Want(t, 200, "GET", "/sources?"+query, ""))); diff != "" {
+			t.Errorf("GET /sources?%s (-want +got):\n%s", query, diff)
+		}
+	}
+}
+
 func TestFiltersRefused(t *testing.T) {
 	t.Parallel()
 
@@ -100,6 +116,7 @@ func TestFiltersRefused(t *testing.T) {
 		"filter=abc":                     "400 filter: A filter is written as filter[name]=value.",
 		"filter[name][like]=a":           "400 name: Unknown operator 'like'.",
 		"filter[uuid][contains]=a":       "400 uuid: Unknown operator 'contains'.",
+		"name=%zz":                       `400 <nil>: The query is malformed: invalid URL escape "%zz"`,
 		"uuid=x":                         "400 uuid: 'x' is not a valid value.",
 		"filter[source_type_id]=x":       "400 source_type_id: 'x' is not a valid value.",
 		"paused=perhaps":                 "400 paused: 'perhaps' is not a valid value.",
