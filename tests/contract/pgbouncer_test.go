@@ -131,6 +131,14 @@ func (p *pooled) ping(t *testing.T) {
 	}
 }
 
+// TestPgBouncerContract: the functions keep the whole contract with a PgBouncer before their database.
+func TestPgBouncerContract(t *testing.T) {
+	t.Parallel()
+
+	database := storetest.Database(t)
+	functionsThrough(t, database, pgbouncer.Front(t, database)).test(t)
+}
+
 // TestPgBouncer: everything works where each transaction meets another session, with fewer of these than
 // there are requests at once.
 func TestPgBouncer(t *testing.T) {

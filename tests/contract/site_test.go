@@ -38,15 +38,21 @@ type site struct {
 // sites are the two ways to run the API.
 var sites = map[string]func(t *testing.T, databaseURL string) site{"functions": functions, "dev": dev}
 
-// functions runs the two functions. Their events are accepted by a sink that keeps nothing.
+// functions runs the two functions.
 func functions(t *testing.T, databaseURL string) site {
+	return functionsThrough(t, databaseURL, databaseURL)
+}
+
+// functionsThrough is functions that come to the database by another way. Their events are accepted by a
+// sink that keeps nothing.
+func functionsThrough(t *testing.T, databaseURL, way string) site {
 	t.Helper()
 	sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // so that the connection is used again
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	t.Cleanup(sink.Close)
-	env := []string{"DATABASE_URL=" + databaseURL, "K_SINK=" + sink.URL, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off"}
+	env := []string{"DATABASE_URL=" + way, "K_SINK=" + sink.URL, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off"}
 	return site{sources: start(t, "sources", env...), applications: start(t, "applications", env...), db: open(t, databaseURL)}
 }
 
@@ -67,40 +73,47 @@ func open(t *testing.T, databaseURL string) *pgxpool.Pool {
 	return pool
 }
 
+// contract are the tests that every site is put to.
+var contract = map[string]func(*testing.T, site){
+	"routes":                  routes,
+	"unknown paths":           unknownPaths,
+	"ids":                     ids,
+	"bodies":                  bodies,
+	"errors of sources":       sourceErrors,
+	"errors of applications":  applicationErrors,
+	"views":                   views,
+	"filters of sources":      sourceFilters,
+	"filters of applications": applicationFilters,
+	"filters of types":        typeFilters,
+	"refused filters":         refusedFilters,
+	"orders":                  orders,
+	"pages":                   pages,
+	"framing":                 framing,
+	"callers":                 callers,
+	"unwritable organization": unwritable,
+	"operator":                operator,
+	"organizations apart":     apart,
+	"crowd":                   crowd,
+}
+
+func (s site) test(t *testing.T) {
+	t.Helper()
+	for name, test := range contract {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, s)
+		})
+	}
+}
+
 // TestContract runs the same tests on both sites.
 func TestContract(t *testing.T) {
 	t.Parallel()
 
-	tests := map[string]func(*testing.T, site){
-		"routes":            routes,
-		"unknown paths":     unknownPaths,
-		"ids":               ids,
-		"bodies":            bodies,
-		"errors of sources": sourceErrors, "errors of applications": applicationErrors,
-		"views":                   views,
-		"filters of sources":      sourceFilters,
-		"filters of applications": applicationFilters,
-		"filters of types":        typeFilters,
-		"refused filters":         refusedFilters,
-		"orders":                  orders,
-		"pages":                   pages,
-		"framing":                 framing,
-		"callers":                 callers,
-		"unwritable organization": unwritable,
-		"operator":                operator,
-		"organizations apart":     apart,
-		"crowd":                   crowd,
-	}
 	for name, serve := range sites {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, storetest.Database(t))
-			for name, test := range tests {
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					test(t, s)
-				})
-			}
+			serve(t, storetest.Database(t)).test(t)
 		})
 	}
 }

@@ -195,6 +195,10 @@ func FuzzQuery(f *testing.F) {
 		f.Add(seed)
 	}
 	h := sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, storetest.New(f), func(int64) {})
+	srv := httptest.NewServer(h)
+	f.Cleanup(srv.Close)
+	other := apitest.Client{URL: srv.URL, Org: "org2"}
+	other.Want(f, 201, "POST", "/sources", `{"name": "of another organization", "source_type_id": "1", "source_ref": "c"}`)
 	f.Fuzz(func(t *testing.T, query string) {
 		request := httptest.NewRequest("GET", httpapi.Prefix+"/sources", nil)
 		request.URL.RawQuery = query
@@ -203,6 +207,9 @@ func FuzzQuery(f *testing.F) {
 		h.ServeHTTP(recorder, request)
 		if recorder.Code != 200 && recorder.Code != 400 {
 			t.Errorf("GET /sources?%s = %d %s", query, recorder.Code, recorder.Body)
+		}
+		if recorder.Code == 200 && !strings.Contains(recorder.Body.String(), `"data":[]`) {
+			t.Errorf("GET /sources?%s finds what is another organization's: %s", query, recorder.Body)
 		}
 	})
 }
