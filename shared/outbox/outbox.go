@@ -88,8 +88,8 @@ type hint struct {
 	failures int
 }
 
-// Open opens a store and a dispatcher of its outbox, and returns what stops both: the dispatcher in order,
-// until the context given to it ends, then the store.
+// Open opens a store and a dispatcher of its outbox, and returns what stops both: the dispatcher, which has
+// until the context ends to send what it has been woken for, and then the store.
 func Open(database store.Config, cfg Config) (*store.Store, *Dispatcher, func(context.Context) error, error) {
 	db, closeDB, err := store.Open(database)
 	if err != nil {
@@ -98,7 +98,10 @@ func Open(database store.Config, cfg Config) (*store.Store, *Dispatcher, func(co
 	d := New(cfg, db)
 	return db, d, func(ctx context.Context) error {
 		defer closeDB()
-		return d.Stop(ctx)
+		if err := d.Stop(ctx); err != nil {
+			slog.WarnContext(ctx, "events are left to the relay", "err", err)
+		}
+		return nil
 	}, nil
 }
 

@@ -17,8 +17,12 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// The time that requests in flight, and then what Start made, have to come to an end after SIGTERM.
-const stopWithin = 10 * time.Second
+// After SIGTERM requests in flight, and what runs beside them, have finishWithin to come to an end; what has
+// been given up then has the rest of stopWithin to be closed.
+const (
+	finishWithin = 8 * time.Second
+	stopWithin   = 10 * time.Second
+)
 
 // Config is what every function reads, whatever else it needs.
 type Config struct {
@@ -121,12 +125,14 @@ func Serve(ctx context.Context, listener net.Listener, function Function) error 
 func stopAll(ctx context.Context, server *http.Server, function Function) error {
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
-	err := server.Shutdown(ctx)
+	finish, cancel := context.WithTimeout(ctx, finishWithin)
+	defer cancel()
+	err := server.Shutdown(finish)
 	if function.Stop == nil {
 		return err
 	}
 	stopped := make(chan error, 1)
-	go func() { stopped <- function.Stop(ctx) }()
+	go func() { stopped <- function.Stop(finish) }()
 	select {
 	case stopErr := <-stopped:
 		return errors.Join(err, stopErr)
