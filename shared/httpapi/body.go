@@ -142,9 +142,6 @@ func kindOf(raw []byte) string {
 	}
 }
 
-// Has reports whether the client sent the field, be it null.
-func (b Body) Has(field string) bool { return b[field] != nil }
-
 // String reads a string; ok is false where the field is absent. Null, another kind of value and NUL
 // characters are Invalid errors.
 func (b Body) String(field string) (s string, ok bool, err error) {

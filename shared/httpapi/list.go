@@ -32,7 +32,7 @@ type Field struct {
 	Unfiltered bool
 }
 
-// Text, ID, UUID and Bool are the kinds of values that fields hold.
+// ID, UUID and Bool are fields that hold something else than text.
 var (
 	ID   = Field{Valid: func(s string) bool { _, ok := sources.ParseID(s); return ok }}
 	UUID = Field{Valid: func(s string) bool { _, ok := sources.ParseUUID(s); return ok }}

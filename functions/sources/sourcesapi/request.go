@@ -34,10 +34,11 @@ func (e edit) apply(src *sources.Source) (firstCluster bool) {
 // source_ref, billing_source, paused.
 func (a api) newSource(b httpapi.Body) (sources.Source, error) {
 	var src sources.Source
-	if _, err := readName(b); err != nil {
+	name, err := readName(b)
+	if err != nil {
 		return src, err
 	}
-	if !b.Has("name") {
+	if name == nil {
 		return src, sources.Invalidf("name", "This field is required.")
 	}
 	if err := checkType(b); err != nil {
