@@ -14,6 +14,7 @@ import (
 	"github.com/insights-onprem/cost-sources/functions/relay/relay"
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup"
 	"github.com/insights-onprem/cost-sources/functions/sources/sourcesapi"
+	"github.com/insights-onprem/cost-sources/shared/events"
 	"github.com/insights-onprem/cost-sources/shared/httpapi"
 	"github.com/insights-onprem/cost-sources/shared/identity"
 	"github.com/insights-onprem/cost-sources/shared/outbox"
@@ -70,7 +71,8 @@ func newFlow(cfg config, e *engines, url string) (*flow, error) {
 	sourcesAPI := sourcesapi.New(sourcesapi.Config{Identity: caller, RefRequired: cfg.RefRequired, CreateWait: cfg.CreateWait}, db, f.dispatcher.Wake)
 	applicationsAPI := applicationsapi.New(applicationsapi.Config{Identity: caller}, db, f.dispatcher.Wake)
 	f.routes = append(f.routes,
-		route{provisionerPath, provision.New(provision.Config{TemplateSchema: cfg.TemplateSchema}, db)},
+		route{provisionerPath, http.StripPrefix(provisionerPath,
+			provision.New(provision.Config{Database: database, TemplateSchema: cfg.TemplateSchema}, db))},
 		route{cleanupPath, cleanup.New(cleanup.Config{KruizeURL: url + kruizePath, KruizeTimeout: 10 * time.Second, PlainRecords: cfg.PlainRecords}, db, ros)},
 		route{relayPath, relay.New(db, f.dispatcher)},
 		route{kruizePath, http.StripPrefix(kruizePath, &kruize{})},
@@ -103,13 +105,14 @@ func (f *flow) addSinks(cfg config, e *engines) error {
 // more often, so that nobody who tries things out has to wait.
 func (f *flow) addSources(cfg config, e *engines) {
 	for _, s := range []struct{ name, group, path string }{
-		{"provisioner", "cost-provisioner", provisionerPath},
+		{"provisioner", "cost-provisioner", provisionerPath + provision.ProvidersPath},
+		{"provisioner-tenants", "cost-provisioner-tenants", provisionerPath + provision.TenantsPath},
 		{"ros-cleanup", "cost-ros-cleanup", cleanupPath},
 	} {
 		f.running = append(f.running, localknative.Source{
 			Brokers: e.brokers, Topic: cfg.Topic, Group: s.group,
 			Namespace: "dev", Name: s.name, SinkURL: f.url + s.path, DeadLetterURL: f.url + deadPath,
-			Retry: 6, BackoffDelay: 500 * time.Millisecond, Exponential: true, Timeout: 75 * time.Second,
+			Retry: 6, BackoffDelay: 500 * time.Millisecond, Exponential: true, Timeout: events.HandleWithin + 25*time.Second,
 		})
 	}
 	f.running = append(f.running, localknative.Ping{

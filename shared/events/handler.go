@@ -18,9 +18,9 @@ import (
 
 const (
 	maxBody = 1 << 20 // what a record in Kafka may have
-	// HandleWithin is how long an event is worked on: less than the 60 s after which Knative Serving
-	// answers 504 for the function.
-	HandleWithin = 50 * time.Second
+	// HandleWithin is how long an event is worked on: long enough for a schema that takes a minute to make, and less
+	// than the 120 s (timeoutSeconds) after which Knative Serving is to answer 504 for the function.
+	HandleWithin = 110 * time.Second
 )
 
 // Handle makes f the receiver of events of the given types, all if there are none; others are done at

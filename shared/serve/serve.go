@@ -103,7 +103,7 @@ func NewServer(h http.Handler) *http.Server {
 		Handler:           withProbes(h),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      70 * time.Second, // longer than any handler of ours takes
+		WriteTimeout:      130 * time.Second, // longer than any handler of ours takes
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 	}

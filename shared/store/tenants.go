@@ -28,15 +28,23 @@ func (s *Store) tenant(ctx context.Context, orgID string) (tenant, error) {
 			AND to_regclass(format('%I.reporting_tenant_api_provider', c.schema_name)) IS NOT NULL`, orgID)
 }
 
+// HasTenant reports whether the tenant of an organization is there, whole.
+func (s *Store) HasTenant(ctx context.Context, orgID string) (bool, error) {
+	_, err := s.tenant(ctx, orgID)
+	if sources.KindOf(err) == sources.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // EnsureTenant makes the customer, the tenant and the schema of src's organization where they are not
 // there: whole or not at all, and once, however many ask for it. Its errors are Unavailable, and Blocked
 // where what is there belongs to somebody else.
 func (s *Store) EnsureTenant(ctx context.Context, src sources.Source, make SchemaFunc) error {
-	_, err := s.tenant(ctx, src.OrgID)
-	if sources.KindOf(err) != sources.NotFound {
+	if there, err := s.HasTenant(ctx, src.OrgID); err != nil || there {
 		return err
 	}
-	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		return (&Store{db: tx}).makeTenant(ctx, src, func(schema string) error { return make(ctx, tx, schema) })
 	})
 	return domainError(err, nil)
@@ -53,8 +61,7 @@ func (s *Store) makeTenant(ctx context.Context, src sources.Source, make func(sc
 	if err := s.lock(ctx, "schema "+schema); err != nil {
 		return err
 	}
-	_, err = s.tenant(ctx, src.OrgID)
-	if sources.KindOf(err) != sources.NotFound {
+	if there, err := s.HasTenant(ctx, src.OrgID); err != nil || there {
 		return err // somebody else was faster
 	}
 	exists, err := value[bool](ctx, s, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema)

@@ -58,7 +58,9 @@ func newPooled(t *testing.T) *pooled {
 		t.Fatal(err)
 	}
 	t.Cleanup(rosPool.Close)
-	sink := serve(t, p.sink(serve(t, provision.New(provision.Config{}, db)), serve(t, cleanup.New(cleanup.Config{}, db, rosPool))))
+	provisioner := serve(t, provision.New(provision.Config{}, db))
+	sink := serve(t, p.sink(provisioner+provision.ProvidersPath, provisioner+provision.TenantsPath,
+		serve(t, cleanup.New(cleanup.Config{}, db, rosPool))))
 	p.dispatcher = outbox.New(outbox.Config{Sink: sink}, db)
 	t.Cleanup(func() {
 		if err := p.dispatcher.Stop(t.Context()); err == nil {

@@ -8,6 +8,8 @@ import (
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/insights-onprem/cost-sources/migrations"
 	"github.com/insights-onprem/cost-sources/shared/events"
@@ -26,37 +28,80 @@ type Config struct {
 // Validate reports the variables that cannot be.
 func (c Config) Validate() error { return c.Database.Validate() }
 
+// The paths of the function, each the sink of a KafkaSource with a group of its own: every event comes both ways.
+const (
+	// ProvidersPath, like every other path, is where what takes moments is done: all but the making of tenants.
+	ProvidersPath = "/"
+	// TenantsPath is where tenants are made, and the providers that waited for them. In a queue of their own, new
+	// organizations hold up nobody but each other, however many they are and however long their schemas take.
+	TenantsPath = "/tenants"
+)
+
 type provisioner struct {
 	db         *store.Store
 	makeSchema store.SchemaFunc
+	making     *singleflight.Group // of tenants, by organization
+	makers     *semaphore.Weighted // at most so many at once
 }
 
 // New receives our events. Each is a hint to look at the registry row of a source, nothing more: what is
 // to be done stands there, so that an event may come twice, late, in any order, or from a forger.
 func New(cfg Config, db *store.Store) http.Handler {
-	p := provisioner{db: db, makeSchema: migrations.NewTenant}
+	p := provisioner{db: db, makeSchema: migrations.NewTenant, making: &singleflight.Group{},
+		// The other half of the connections is for those whose tenant is there.
+		makers: semaphore.NewWeighted(max(1, int64(cfg.Database.MaxConns)/2))}
 	if cfg.TemplateSchema != "" {
 		p.makeSchema = cloneOf(cfg.TemplateSchema)
 	}
-	return events.Handle(p.look,
+	providers, tenants := p.receive(p.update), p.receive(p.settle)
+	// No ServeMux: its 404 and its redirects are no answers to an event.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == TenantsPath {
+			tenants.ServeHTTP(w, r)
+			return
+		}
+		providers.ServeHTTP(w, r)
+	})
+}
+
+func (p provisioner) receive(look lookFunc) http.Handler {
+	return events.Handle(p.looking(look),
 		events.TypeSourceCreate, events.TypeSourceUpdate, events.TypeSourceDelete,
 		events.TypeApplicationCreate, events.TypeApplicationUpdate, events.TypeApplicationDelete)
 }
 
-func (p provisioner) look(ctx context.Context, event cloudevents.Event) error {
-	id, err := events.SourceID(event)
-	if err != nil {
+// A lookFunc does what is to be done for a source that the provisioner is behind with.
+type lookFunc func(ctx context.Context, src sources.Source) error
+
+// looking reads the source that an event names, and calls look where there is something to do for it. What a person
+// has to mend is recorded.
+func (p provisioner) looking(look lookFunc) func(context.Context, cloudevents.Event) error {
+	return func(ctx context.Context, event cloudevents.Event) error {
+		id, err := events.SourceID(event)
+		if err != nil {
+			return err
+		}
+		src, err := p.db.Registered(ctx, id)
+		switch {
+		case sources.KindOf(err) == sources.NotFound:
+			return nil // not ours
+		case err != nil:
+			return err
+		case src.UpToDate():
+			return nil
+		}
+		err = look(ctx, src)
+		if sources.KindOf(err) == sources.Blocked {
+			slog.WarnContext(ctx, "provider cannot be made", "source", src.ID, "err", err)
+			return p.db.FailProvider(ctx, src, err.Error())
+		}
 		return err
 	}
-	src, err := p.db.Registered(ctx, id)
-	switch {
-	case sources.KindOf(err) == sources.NotFound:
-		return nil // not ours
-	case err != nil:
-		return err
-	case src.UpToDate():
-		return nil
-	}
+}
+
+// update removes or makes a provider. Where the tenant is missing the same event makes both on its other way; it
+// does so also where the tenant has come to be since.
+func (p provisioner) update(ctx context.Context, src sources.Source) error {
 	if !src.WantsProvider() || src.ProviderDetachedAt != nil {
 		if err := p.remove(ctx, src); err != nil {
 			return err
@@ -65,21 +110,54 @@ func (p provisioner) look(ctx context.Context, event cloudevents.Event) error {
 	if !src.WantsProvider() {
 		return nil
 	}
-	err = p.provide(ctx, src)
-	if sources.KindOf(err) == sources.Blocked {
-		slog.WarnContext(ctx, "provider cannot be made", "source", src.ID, "err", err)
-		return p.db.FailProvider(ctx, src, err.Error())
-	}
-	return err
-}
-
-// provide makes the tenant, in a transaction of its own as it may take seconds, and then the provider. A
-// change that comes in between is seen under the lock; where it leaves nothing to provide for, its own
-// event sees to the rest.
-func (p provisioner) provide(ctx context.Context, src sources.Source) error {
-	if err := p.db.EnsureTenant(ctx, src, p.makeSchema); err != nil {
+	if there, err := p.db.HasTenant(ctx, src.OrgID); err != nil || !there {
 		return err
 	}
+	return p.provide(ctx, src)
+}
+
+// settle makes the tenant, in a transaction of its own as it may take seconds, and then the provider. That a provider
+// cannot be made is found out again by the events' other way.
+func (p provisioner) settle(ctx context.Context, src sources.Source) error {
+	if !src.WantsProvider() {
+		return nil
+	}
+	there, err := p.db.HasTenant(ctx, src.OrgID)
+	if err != nil || there && src.State == sources.Failed {
+		return err
+	}
+	if !there {
+		err = p.ensureTenant(ctx, src)
+	}
+	if err != nil {
+		return err
+	}
+	return p.provide(ctx, src)
+}
+
+// ensureTenant has those who want the same tenant wait for one maker of it, and only that one hold a connection.
+func (p provisioner) ensureTenant(ctx context.Context, src sources.Source) error {
+	made := p.making.DoChan(src.OrgID, func() (any, error) {
+		// It is not only for the event that happened to be first, whose sender may give up.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), events.HandleWithin)
+		defer cancel()
+		if err := p.makers.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer p.makers.Release(1)
+		return nil, p.db.EnsureTenant(ctx, src, p.makeSchema)
+	})
+	select {
+	case result := <-made:
+		return result.Err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// provide makes the provider. A change that comes in between is seen under the lock; where it leaves nothing to
+// provide for, its own event sees to the rest.
+func (p provisioner) provide(ctx context.Context, src sources.Source) error {
 	return p.locked(ctx, src, func(tx *store.Store, src sources.Source) error {
 		if src.UpToDate() || !src.WantsProvider() || src.ProviderDetachedAt != nil {
 			return nil

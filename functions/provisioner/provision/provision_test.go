@@ -97,9 +97,15 @@ func (f fixture) send(make store.EventFunc, src sources.Source) int {
 	return f.post(e)
 }
 
+// post hands an event over both ways, one after the other, and returns the worse answer.
 func (f fixture) post(e cloudevents.Event) int {
 	f.Helper()
-	request, err := cehttp.NewHTTPRequestFromEvent(f.Context(), f.url, e)
+	return max(f.postTo(provision.ProvidersPath, e), f.postTo(provision.TenantsPath, e))
+}
+
+func (f fixture) postTo(path string, e cloudevents.Event) int {
+	f.Helper()
+	request, err := cehttp.NewHTTPRequestFromEvent(f.Context(), f.url+path, e)
 	if err != nil {
 		f.Fatal(err)
 	}
