@@ -3,7 +3,6 @@ package flow_test
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	tests "github.com/insights-onprem/cost-sources/tests/process"
 )
 
 // functions are the services, each an image of its own, and what each cannot do without.
@@ -32,11 +33,11 @@ var good = map[string]string{
 
 // buildFunctions builds each function as it is deployed, once.
 var buildFunctions = sync.OnceValues(func() (string, error) {
-	dev, err := build() // its folder goes when the tests are over
+	dir, err := build() // its folder goes when the tests are over
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(filepath.Dir(dev), "functions")
+	dir = filepath.Join(dir, "functions")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -99,7 +100,10 @@ func TestFunctionsServe(t *testing.T) {
 	for name := range functions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
+			port, err := tests.FreePort()
+			if err != nil {
+				t.Fatal(err)
+			}
 			cmd, said := function(t, name, "", port)
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
@@ -124,14 +128,4 @@ func TestFunctionsServe(t *testing.T) {
 			}
 		})
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,26 +23,16 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/insights-onprem/cost-sources/shared/httpapi/apitest"
+	tests "github.com/insights-onprem/cost-sources/tests/process"
 )
 
-// build builds functions/dev once, with the race detector.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "cost-sources-flow-")
-	if err != nil {
-		return "", err
-	}
-	binary := filepath.Join(dir, "dev")
-	output, err := exec.Command("go", "build", "-race", "-o", binary, "../../functions/dev").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, output)
-	}
-	return binary, nil
-})
+// build builds functions/dev once.
+var build = sync.OnceValues(func() (string, error) { return tests.Build("functions/dev") })
 
 func TestMain(m *testing.M) {
 	status := m.Run()
-	if binary, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(binary)) // a folder left behind is no reason to fail
+	if dir, err := build(); err == nil {
+		_ = os.RemoveAll(dir) // a folder left behind is no reason to fail
 	}
 	os.Exit(status)
 }
@@ -53,7 +42,7 @@ type process struct {
 	cmd    *exec.Cmd
 	ended  chan struct{}
 	told   map[string]string // what it said where it runs, by name
-	stderr *tail
+	stderr *tests.Tail
 }
 
 // start runs functions/dev with some variables and waits until it says that it is ready.
@@ -71,11 +60,11 @@ func start(t *testing.T, env ...string) *process {
 // launch is start for a process that may end instead of getting ready.
 func launch(t *testing.T, env ...string) *process {
 	t.Helper()
-	binary, err := build()
+	dir, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(binary), ended: make(chan struct{}), told: map[string]string{}, stderr: &tail{}}
+	p := &process{cmd: exec.Command(filepath.Join(dir, "dev")), ended: make(chan struct{}), told: map[string]string{}, stderr: &tests.Tail{}}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PORT=0"}, env...)
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
@@ -147,26 +136,6 @@ func (p *process) pool(t *testing.T, name string) *pgxpool.Pool {
 	}
 	t.Cleanup(pool.Close)
 	return pool
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-func (w *tail) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.text = append(w.text, p...)
-	w.text = w.text[max(0, len(w.text)-16<<10):]
-	return len(p), nil
-}
-
-func (w *tail) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return string(w.text)
 }
 
 // await asks again until ok, which says what it still waits for, says nothing.
