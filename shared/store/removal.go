@@ -40,7 +40,9 @@ func (s *Store) DetachProvider(ctx context.Context, src sources.Source) (exists 
 }
 
 // RemoveReferences deletes what refers to the provider of src, in public and in the organization's own
-// schema, children first and in bounded batches, each committed: what was interrupted is gone on with.
+// schema, children first and in bounded batches, each committed: what was interrupted is gone on with. It ends
+// without an error where somebody else has finished the removal: from then on there may be a new provider,
+// which has the same UUID.
 func (s *Store) RemoveReferences(ctx context.Context, src sources.Source) error {
 	schema, err := s.schemaFor(ctx, src.OrgID)
 	if err != nil {
@@ -51,7 +53,12 @@ func (s *Store) RemoveReferences(ctx context.Context, src sources.Source) error 
 		return err
 	}
 	for len(steps) > 0 {
-		err := s.InTx(ctx, func(tx *Store) (err error) {
+		err := s.InTx(ctx, func(tx *Store) error {
+			now, err := tx.LockRegistered(ctx, src.OrgID, sources.Ref{ID: src.ID})
+			if err != nil || now.ProviderDetachedAt == nil {
+				steps = nil
+				return err
+			}
 			steps, err = tx.removeBatch(ctx, steps, schema)
 			return err
 		})

@@ -188,7 +188,7 @@ func (p provisioner) remove(ctx context.Context, src sources.Source) error {
 		return err
 	}
 	return p.locked(ctx, src, func(tx *store.Store, now sources.Source) error {
-		if now.WantsProvider() && now.ProviderDetachedAt == nil {
+		if now.ProviderDetachedAt == nil {
 			return nil // somebody else has finished, and a new one may be there already
 		}
 		return tx.FinishRemoval(ctx, now)

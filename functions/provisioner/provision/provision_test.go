@@ -315,6 +315,23 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// TestLateRemoval: who comes to remove what refers to a provider, when another has finished that and a new provider
+// is there, removes nothing of the new one.
+func TestLateRemoval(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	src := f.provided(f.add("org1", "c"))
+	f.fill(src)
+	before := f.rows(src)
+	if err := f.db.RemoveReferences(t.Context(), src); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, f.rows(src)); diff != "" {
+		t.Errorf("what refers to the provider (-before +after):\n%s", diff)
+	}
+}
+
 // tables are what refers to a provider, and how; T stands for the tenant's schema.
 var tables = map[string]string{
 	"public.api_provider":                                "uuid = $1",
