@@ -7,6 +7,8 @@
 //	otherwise                  Apache Kafka itself: one process for each test binary, started when
 //	                           it is first asked for. It needs Java 17, and Maven the first time
 //
+// [NewCluster] starts several brokers of Apache Kafka for tests that take one away from the others.
+//
 // No broker makes a topic that was only mentioned: tests get theirs from [Topic].
 package kafka
 

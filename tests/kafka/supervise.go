@@ -44,22 +44,25 @@ func supervise(folder string, command ...string) (*process, error) {
 // kill ends the process at once and leaves its folder.
 func (p *process) kill() error {
 	if _, err := io.WriteString(p.orders, "kill\n"); err != nil {
-		return fmt.Errorf("telling Kafka's supervisor: %w\n%s", err, p.tail())
+		return fmt.Errorf("telling Kafka's supervisor: %w\n%s", err, tail(p.folder))
 	}
 	<-p.done
 	return nil
 }
 
-// end ends the process in order and removes its folder.
-func (p *process) end() {
-	_ = p.orders.Close()
-	<-p.done
-	_ = os.RemoveAll(p.folder) // if it had ended by itself before
+// runs reports whether the process has not ended yet.
+func (p *process) runs() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
 }
 
-// tail returns the last lines of the log.
-func (p *process) tail() string {
-	log, err := os.ReadFile(filepath.Join(p.folder, "log"))
+// tail returns the last lines of the log in a process's folder.
+func tail(folder string) string {
+	log, err := os.ReadFile(filepath.Join(folder, "log"))
 	if err != nil {
 		return err.Error()
 	}

@@ -87,9 +87,10 @@ func TestSupervisedThatDoesNotListenIsEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	child := logged(t, folder)
-	p.end()
+	_ = p.orders.Close() // as this process's end would do
+	<-p.done
 	if alive(child) || exists(folder) {
-		t.Errorf("after end: alive %v, folder %v, want neither", alive(child), exists(folder))
+		t.Errorf("after the pipe's end: alive %v, folder %v, want neither", alive(child), exists(folder))
 	}
 }
 
@@ -102,8 +103,8 @@ func TestSupervisedThatEndsByItselfIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-p.done
-	if got := p.tail(); got != "the reason" {
-		t.Errorf("tail() = %q, want what the command wrote", got)
+	if got := tail(folder); got != "the reason" {
+		t.Errorf("tail = %q, want what the command wrote", got)
 	}
 }
 

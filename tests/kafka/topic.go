@@ -15,7 +15,7 @@ import (
 func Topic(t testing.TB, brokers []string, prefix string, partitions int32) string {
 	t.Helper()
 	name := prefix + "-" + strings.ToLower(rand.Text())
-	if err := makeTopic(brokers, name, partitions); err != nil {
+	if err := MakeTopic(brokers, name, partitions); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -26,8 +26,9 @@ func Topic(t testing.TB, brokers []string, prefix string, partitions int32) stri
 	return name
 }
 
-// makeTopic returns when every partition can be used.
-func makeTopic(brokers []string, name string, partitions int32) error {
+// MakeTopic makes a topic, whose partitions are on as many brokers as the default
+// has it, and returns when every partition can be used.
+func MakeTopic(brokers []string, name string, partitions int32) error {
 	return administer(brokers, func(client sarama.Client, admin sarama.ClusterAdmin) error {
 		detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: -1} // -1: the broker's default
 		if err := admin.CreateTopic(name, detail, false); err != nil {
@@ -83,17 +84,21 @@ func administer(brokers []string, do func(sarama.Client, sarama.ClusterAdmin) er
 	return do(client, admin)
 }
 
-// answers reports whether the broker at addr says who it is.
-func answers(addr string) bool {
+// metadata is what the broker at addr itself knows of topics, of all if none is named.
+func metadata(addr string, topics ...string) (*sarama.MetadataResponse, error) {
 	config := clientConfig()
-	config.Metadata.Retry.Max = 0
 	config.Net.DialTimeout = time.Second
-	client, err := sarama.NewClient([]string{addr}, config)
-	if err != nil {
-		return false
+	config.Net.ReadTimeout = 5 * time.Second // one that is starting takes connections and does not answer yet
+	broker := sarama.NewBroker(addr)
+	if err := broker.Open(config); err != nil {
+		return nil, err
 	}
-	defer client.Close()
-	return len(client.Brokers()) > 0
+	defer broker.Close()
+	answer, err := broker.GetMetadata(sarama.NewMetadataRequest(config.Version, topics))
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for its metadata: %w", addr, err)
+	}
+	return answer, nil
 }
 
 func clientConfig() *sarama.Config {

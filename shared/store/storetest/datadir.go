@@ -31,7 +31,7 @@ func (d dataDir) toRemove() string {
 	return ""
 }
 
-// discard removes a temporary folder that no server was started in.
+// discard removes a temporary folder that no server runs in.
 func (d dataDir) discard() error {
 	if !d.temporary {
 		return nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +37,9 @@ type Server struct {
 	port  int
 	dir   dataDir
 	child *supervised
-	stop  func() error
+
+	ending sync.Once
+	end    error // how the ending went
 }
 
 // Start starts a server and returns when it can be connected to. The programs are fetched the first time. The server
@@ -92,7 +96,7 @@ func startOnce(ctx context.Context, acct account, bin string, cfg ServerConfig) 
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), dir.discard())
 	}
-	s := &Server{port: port, dir: dir, child: child, stop: sync.OnceValue(child.stop)}
+	s := &Server{port: port, dir: dir, child: child}
 	if err := s.ready(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -100,17 +104,22 @@ func startOnce(ctx context.Context, acct account, bin string, cfg ServerConfig) 
 }
 
 // choosePort returns a port that nobody listens on, unless one is wished for. Somebody may be faster than the server,
-// which then says so.
+// which then says so. It is not one of those that systems hand out by themselves: where a server is away for a moment,
+// the clients that look for it would be given its own port to look from.
 func choosePort(wish int) (int, error) {
 	if wish != 0 {
 		return wish, nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("look for a free port: %w", err)
+	const low, high, tries = 12000, 30000, 100
+	var err error
+	for range tries {
+		port := low + rand.IntN(high-low)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("look for a free port: %w", err)
 }
 
 // ready waits until the server answers or has ended.
@@ -188,6 +197,18 @@ func (s *Server) CreateDatabase(ctx context.Context, name string) error {
 	return nil
 }
 
-// Stop shuts the server down, breaking off what its clients do, and returns when it has ended. A second call returns
-// what the first one did.
-func (s *Server) Stop() error { return s.stop() }
+// Stop shuts the server down, breaking off what its clients do, and returns when it has ended. Of several calls of
+// Stop and Kill the first counts; the others return what it did.
+func (s *Server) Stop() error { return s.endBy(s.child.stop) }
+
+// Kill ends the server at once, as a crash would, and returns when it is gone. What was committed is in a kept DataDir
+// and is there again after a Start with the same configuration; a temporary folder goes.
+func (s *Server) Kill() error { return s.endBy(s.child.kill) }
+
+func (s *Server) endBy(how func() error) error {
+	s.ending.Do(func() {
+		// The supervisor removes a temporary folder too, but not what is still written after a kill.
+		s.end = errors.Join(how(), s.dir.discard())
+	})
+	return s.end
+}

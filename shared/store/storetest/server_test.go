@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -291,5 +292,127 @@ func TestStopTwice(t *testing.T) {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestKilledServerKeepsWhatWasCommitted(t *testing.T) {
+	t.Parallel()
+
+	cfg := storetest.ServerConfig{DataDir: folder(t)}
+	s := start(t, cfg)
+	execute(t, s.URL("postgres"), "CREATE TABLE note AS SELECT 'committed' AS text")
+	client := storetest.Connect(t, s.URL("postgres"))
+	if _, err := client.Exec(t.Context(), "BEGIN; INSERT INTO note VALUES ('open')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Exec(t.Context(), "COMMIT"); err == nil {
+		t.Error("a client of a killed server commits")
+	}
+	s = start(t, cfg)
+	if got := query(t, s.URL("postgres"), "SELECT string_agg(text, ' ') FROM note"); got != "committed" {
+		t.Errorf("after the kill the notes are %q", got)
+	}
+}
+
+// Writers do not stop for a kill, nor do they wait for the server to be back.
+func TestServerIsKilledOverAndOver(t *testing.T) {
+	t.Parallel()
+
+	const rounds, writers = 20, 4
+	cfg := storetest.ServerConfig{DataDir: folder(t), Port: freePort(t), Parameters: map[string]string{"fsync": "off"}}
+	s := start(t, cfg)
+	address := s.URL("postgres")
+	execute(t, address, "CREATE TABLE note (id bigserial)")
+	ctx, cancel := context.WithCancel(t.Context())
+	written := make(chan int)
+	for range writers {
+		go func() { written <- write(ctx, address) }()
+	}
+	for range rounds {
+		if err := s.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		s = start(t, cfg)
+		execute(t, address, "INSERT INTO note DEFAULT VALUES")
+	}
+	cancel()
+	acknowledged := rounds
+	for range writers {
+		acknowledged += <-written
+	}
+	if got := count(t, address); got < acknowledged || got > acknowledged+(rounds+1)*writers {
+		t.Errorf("%d rows, want the %d acknowledged and at most one for each writer and kill", got, acknowledged)
+	}
+}
+
+// write inserts rows until ctx is over, on a new connection after each error, and returns how many were acknowledged.
+func write(ctx context.Context, address string) (acknowledged int) {
+	for ctx.Err() == nil {
+		conn, err := pgx.Connect(ctx, address)
+		for err == nil {
+			if _, err = conn.Exec(ctx, "INSERT INTO note DEFAULT VALUES"); err == nil {
+				acknowledged++
+			}
+		}
+		if conn != nil {
+			conn.Close(context.WithoutCancel(ctx))
+		}
+	}
+	return acknowledged
+}
+
+func count(t *testing.T, address string) int {
+	t.Helper()
+	n, err := strconv.Atoi(query(t, address, "SELECT count(*)::text FROM note"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// freePort is one that a server has just had.
+func freePort(t *testing.T) int {
+	t.Helper()
+	s := start(t, storetest.ServerConfig{})
+	cfg, err := pgx.ParseConfig(s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	return int(cfg.Port)
+}
+
+func TestKilledTemporaryServerLeavesNothing(t *testing.T) {
+	t.Parallel()
+
+	s := start(t, storetest.ServerConfig{})
+	dir := filepath.Dir(query(t, s.URL("postgres"), "SHOW data_directory"))
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("stat of the temporary folder after Kill = %v, want that it is gone", err)
+	}
+}
+
+func TestStopAndKillTogether(t *testing.T) {
+	t.Parallel()
+
+	for name, ends := range map[string]func(*storetest.Server) []func() error{
+		"kill first": func(s *storetest.Server) []func() error { return []func() error{s.Kill, s.Kill, s.Stop} },
+		"stop first": func(s *storetest.Server) []func() error { return []func() error{s.Stop, s.Kill} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, end := range ends(start(t, storetest.ServerConfig{})) {
+				if err := end(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
