@@ -29,16 +29,24 @@ var (
 
 // Drain sends everything that waits in the outbox, what has waited longest first, until ctx ends. Sources
 // that fail do not hold up the others: the error is ErrUnsent then, ErrAway where all fail, and any other
-// where the outbox cannot be read.
+// where the outbox cannot be read. After ErrAway the next drain begins where this one gave up, as a crowd in
+// front that always fails looks just like it.
 func (d *Dispatcher) Drain(ctx context.Context) error {
 	r := newDraining(d)
-	for found := true; found && !r.isOver(ctx); {
+	if place := d.gaveUp.Swap(nil); place != nil {
+		r.place = *place
+	}
+	for more := true; more && !r.isOver(ctx); {
 		var err error
-		if found, err = r.walk(ctx); err != nil && ctx.Err() == nil {
+		if more, err = r.walk(ctx); err != nil && ctx.Err() == nil {
 			return errors.Join(err, r.err)
 		}
 	}
-	return r.outcome(ctx)
+	err := r.outcome(ctx)
+	if errors.Is(err, ErrAway) {
+		d.gaveUp.Store(&r.place)
+	}
+	return err
 }
 
 // Send is Drain for some sources.
@@ -58,6 +66,7 @@ func (d *Dispatcher) Send(ctx context.Context, sourceIDs []int64) error {
 type draining struct {
 	*Dispatcher
 	group errgroup.Group
+	place store.Place // how far it has come
 
 	mu       sync.Mutex
 	failed   map[int64]bool
@@ -71,32 +80,35 @@ func newDraining(d *Dispatcher) *draining {
 	return r
 }
 
-// walk goes through the outbox once, and begins each source that it meets and that has not failed. It
-// reports whether there were any: more may have come, or become free, behind its back. It does not wait
-// for a source before it goes on, so one with many events keeps one worker busy and no more.
-func (r *draining) walk(ctx context.Context) (found bool, err error) {
-	begun := map[int64]bool{}
-	var page []store.Place
-	for place := (store.Place{}); !r.isOver(ctx); place = page[len(page)-1] {
-		page, err = r.db.Waiting(ctx, place, drainPage)
+// walk goes through the outbox, from r.place to the end, and begins each source that it meets and that has
+// not failed. It reports whether there may be more: some may have come, or become free, behind its back. It
+// does not wait for a source before it goes on, so one with many events keeps one worker busy and no more.
+func (r *draining) walk(ctx context.Context) (more bool, err error) {
+	begun, partly := map[int64]bool{}, r.place != store.Place{}
+	for !r.isOver(ctx) {
+		var page []store.Place
+		page, err = r.db.Waiting(ctx, r.place, drainPage)
 		if err != nil || len(page) == 0 {
+			r.place = store.Place{}
 			break
 		}
 		r.beginAll(ctx, page, begun)
 	}
 	_ = r.group.Wait() // none of them returns an error
-	return len(begun) > 0, err
+	return partly || len(begun) > 0, err
 }
 
 // beginAll begins the sources of a page that are not among the begun, and adds them.
 func (r *draining) beginAll(ctx context.Context, page []store.Place, begun map[int64]bool) {
 	for _, place := range page {
-		id := place.SourceID
-		if begun[id] || r.hasFailed(id) || r.isOver(ctx) {
-			continue
+		if r.isOver(ctx) {
+			return
 		}
-		begun[id] = true
-		r.begin(ctx, id)
+		if id := place.SourceID; !begun[id] && !r.hasFailed(id) {
+			begun[id] = true
+			r.begin(ctx, id)
+		}
+		r.place = place
 	}
 }
 

@@ -134,3 +134,29 @@ func TestGivesUp(t *testing.T) {
 		t.Errorf("%d events and %d leases, want 500 and none", events, leases)
 	}
 }
+
+// TestCrowdAlwaysFails: sources that always fail, more of them than make a sink count as away, keep nobody
+// from being sent for ever.
+func TestCrowdAlwaysFails(t *testing.T) {
+	t.Parallel()
+
+	db, sql := storetest.Open(t)
+	fill(t, sql, upTo(1, 120), 1)
+	fill(t, sql, []int64{121}, 3)
+	sink := newRecorder(func(_ int, source int64, _ *http.Request) int {
+		if source <= 120 {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusAccepted
+	})
+	d := startAt(t, db, sink, nil)
+	for range 3 {
+		if err := d.Drain(t.Context()); !errors.Is(err, outbox.ErrAway) {
+			t.Errorf("Drain() = %v, want the sink away", err)
+		}
+	}
+	for _, id := range upTo(1, 120) {
+		delete(sink.first, id)
+	}
+	sink.wantInOrder(t, []int64{121}, 3)
+}

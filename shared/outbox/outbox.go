@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/insights-onprem/cost-sources/shared/store"
@@ -34,6 +35,7 @@ type Dispatcher struct {
 	client *http.Client
 	queue  chan hint
 	done   sync.WaitGroup
+	gaveUp atomic.Pointer[store.Place] // the last drain, if it did
 
 	quit     context.Context // ends when no more is to be begun
 	stop     context.CancelFunc
