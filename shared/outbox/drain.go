@@ -7,64 +7,158 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
 const (
-	drainPage = 200 // sources looked for at once
-	// maxFailed sources in one drain mean that it is the sink that is away.
+	drainPage = 200 // events looked at, to find the sources they are of
+	// maxFailed sources that fail one after the other, without an event accepted in between, mean that it
+	// is the sink that is away.
 	maxFailed = 50
+	maxShown  = 10 // of their errors
 )
 
-// Drain sends everything that waits in the outbox, until ctx ends. Sources that fail do not hold up the
-// others; their errors are joined in the one that is returned.
+var (
+	// ErrUnsent is the error of a drain that did its part, though events of some sources could not be sent
+	// or its time was over.
+	ErrUnsent = errors.New("events were not sent")
+	// ErrAway is the error of a drain that was given up.
+	ErrAway = errors.New("the sink is away")
+)
+
+// Drain sends everything that waits in the outbox, what has waited longest first, until ctx ends. Sources
+// that fail do not hold up the others: the error is ErrUnsent then, ErrAway where all fail, and any other
+// where the outbox cannot be read. After ErrAway the next drain begins where this one gave up, as a crowd in
+// front that always fails looks just like it.
 func (d *Dispatcher) Drain(ctx context.Context) error {
-	failed := failures{}
-	for len(failed.ids) < maxFailed {
-		waiting, err := d.db.Waiting(ctx, drainPage, failed.ids)
-		if err != nil {
-			return errors.Join(failed.err, err)
+	r := newDraining(d)
+	if place := d.gaveUp.Swap(nil); place != nil {
+		r.place = *place
+	}
+	for more := true; more && !r.isOver(ctx); {
+		var err error
+		if more, err = r.walk(ctx); err != nil && ctx.Err() == nil {
+			return errors.Join(err, r.err)
 		}
-		if len(waiting) == 0 {
+	}
+	err := r.outcome(ctx)
+	if errors.Is(err, ErrAway) {
+		d.gaveUp.Store(&r.place)
+	}
+	return err
+}
+
+// Send is Drain for some sources.
+func (d *Dispatcher) Send(ctx context.Context, sourceIDs []int64) error {
+	r := newDraining(d)
+	for _, id := range sourceIDs {
+		if r.isOver(ctx) {
 			break
 		}
-		d.drainPage(ctx, waiting, &failed)
+		r.begin(ctx, id)
 	}
-	return failed.err
+	_ = r.group.Wait() // none of them returns an error
+	return r.outcome(ctx)
 }
 
-func (d *Dispatcher) drainPage(ctx context.Context, waiting []int64, failed *failures) {
-	var group errgroup.Group
-	group.SetLimit(workers)
-	for _, id := range waiting {
-		group.Go(func() error {
-			if failed.count() < maxFailed {
-				failed.add(id, d.send(ctx, id))
-			}
-			return nil
-		})
+// A draining is one drain, with what has failed in it.
+type draining struct {
+	*Dispatcher
+	group errgroup.Group
+	place store.Place // how far it has come
+
+	mu       sync.Mutex
+	failed   map[int64]bool
+	failures int // since an event was accepted
+	err      error
+}
+
+func newDraining(d *Dispatcher) *draining {
+	r := &draining{Dispatcher: d, failed: map[int64]bool{}}
+	r.group.SetLimit(workers)
+	return r
+}
+
+// walk goes through the outbox, from r.place to the end, and begins each source that it meets and that has
+// not failed. It reports whether there may be more: some may have come, or become free, behind its back. It
+// does not wait for a source before it goes on, so one with many events keeps one worker busy and no more.
+func (r *draining) walk(ctx context.Context) (more bool, err error) {
+	begun, partly := map[int64]bool{}, r.place != store.Place{}
+	for !r.isOver(ctx) {
+		var page []store.Place
+		page, err = r.db.Waiting(ctx, r.place, drainPage)
+		if err != nil || len(page) == 0 {
+			r.place = store.Place{}
+			break
+		}
+		r.beginAll(ctx, page, begun)
 	}
-	_ = group.Wait() // none of them returns an error
+	_ = r.group.Wait() // none of them returns an error
+	return partly || len(begun) > 0, err
 }
 
-// failures are the sources of a drain whose events could not be sent.
-type failures struct {
-	mu  sync.Mutex
-	ids []int64
-	err error
+// beginAll begins the sources of a page that are not among the begun, and adds them.
+func (r *draining) beginAll(ctx context.Context, page []store.Place, begun map[int64]bool) {
+	for _, place := range page {
+		if r.isOver(ctx) {
+			return
+		}
+		if id := place.SourceID; !begun[id] && !r.hasFailed(id) {
+			begun[id] = true
+			r.begin(ctx, id)
+		}
+		r.place = place
+	}
 }
 
-func (f *failures) count() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.ids)
+// begin waits for a free worker, who sends the events of a source.
+func (r *draining) begin(ctx context.Context, sourceID int64) {
+	r.group.Go(func() error {
+		sent, err := r.send(ctx, sourceID)
+		r.note(ctx, sourceID, sent, err)
+		return nil
+	})
 }
 
-func (f *failures) add(id int64, err error) {
-	if err == nil {
+func (r *draining) note(ctx context.Context, sourceID int64, sent int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if sent > 0 {
+		r.failures = 0
+	}
+	if err == nil || ctx.Err() != nil { // cut off is not failed
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ids = append(f.ids, id)
-	f.err = errors.Join(f.err, fmt.Errorf("source %d: %w", id, err))
+	r.failures++
+	r.failed[sourceID] = true
+	if len(r.failed) <= maxShown {
+		r.err = errors.Join(r.err, fmt.Errorf("source %d: %w", sourceID, err))
+	}
+}
+
+func (r *draining) hasFailed(sourceID int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed[sourceID]
+}
+
+// isOver: no more is to be begun.
+func (r *draining) isOver(ctx context.Context) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return ctx.Err() != nil || r.failures >= maxFailed
+}
+
+// outcome is the error of a drain that has ended.
+func (r *draining) outcome(ctx context.Context) error {
+	switch {
+	case r.failures >= maxFailed:
+		return fmt.Errorf("%w: %w", ErrAway, r.err)
+	case ctx.Err() != nil:
+		return errors.Join(fmt.Errorf("%w: %w", ErrUnsent, context.Cause(ctx)), r.err)
+	case r.err != nil:
+		return fmt.Errorf("%w, of %d sources: %w", ErrUnsent, len(r.failed), r.err)
+	}
+	return nil
 }

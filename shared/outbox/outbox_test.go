@@ -85,7 +85,7 @@ func start(t *testing.T, db *store.Store, s *sink, extensions map[string]string)
 	return d
 }
 
-func stop(t *testing.T, d *outbox.Dispatcher) {
+func stop(t testing.TB, d *outbox.Dispatcher) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
@@ -112,7 +112,7 @@ func addSource(t *testing.T, db *store.Store, n int) sources.Source {
 
 func isEmpty(t *testing.T, db *store.Store) bool {
 	t.Helper()
-	waiting, err := db.Waiting(t.Context(), 1, nil)
+	waiting, err := db.Waiting(t.Context(), store.Place{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

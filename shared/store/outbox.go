@@ -49,37 +49,6 @@ type Queued struct {
 	Event    []byte // in CloudEvents' JSON format
 }
 
-// LeaseFor is how long a lease on a source's events lasts.
-const LeaseFor = 10 * time.Second
-
-// Lease gives owner the right to send the events of a source for LeaseFor, and reports whether it did:
-// another owner may have it.
-func (s *Store) Lease(ctx context.Context, sourceID int64, owner string) (bool, error) {
-	tag, err := s.db.Exec(ctx, `
-		INSERT INTO sources.outbox_lease AS l (source_id, owner, until)
-		VALUES ($1, $2, clock_timestamp() + $3::interval)
-		ON CONFLICT (source_id) DO UPDATE SET owner = excluded.owner, until = excluded.until
-		WHERE l.until < clock_timestamp()`, sourceID, owner, LeaseFor)
-	return tag.RowsAffected() == 1, domainError(err, nil)
-}
-
-// Release ends the lease of owner, and reports whether events of the source wait nevertheless: ones that
-// were committed since they were last looked for, by somebody who found the lease taken.
-func (s *Store) Release(ctx context.Context, sourceID int64, owner string) (more bool, err error) {
-	if err := s.exec(ctx, `DELETE FROM sources.outbox_lease WHERE source_id = $1 AND owner = $2`, sourceID, owner); err != nil {
-		return false, err
-	}
-	return value[bool](ctx, s, `
-		SELECT EXISTS (SELECT FROM sources.outbox WHERE source_id = $1 AND parked_at IS NULL)`, sourceID)
-}
-
-// Queue reads the events of a source that wait, at most limit of them, in order.
-func (s *Store) Queue(ctx context.Context, sourceID int64, limit int) ([]Queued, error) {
-	return all(ctx, s, pgx.RowToStructByPos[Queued], `
-		SELECT sequence, event FROM sources.outbox
-		WHERE source_id = $1 AND parked_at IS NULL ORDER BY sequence LIMIT $2`, sourceID, limit)
-}
-
 // Sent removes an event that the sink has accepted.
 func (s *Store) Sent(ctx context.Context, sourceID, sequence int64) error {
 	return s.exec(ctx, `DELETE FROM sources.outbox WHERE source_id = $1 AND sequence = $2`, sourceID, sequence)
@@ -93,12 +62,20 @@ func (s *Store) Park(ctx context.Context, sourceID, sequence int64, reason strin
 		WHERE source_id = $1 AND sequence = $2`, sourceID, sequence, reason)
 }
 
-// Waiting lists sources whose events wait and are not being sent, the ones that have waited longest first,
-// at most limit of them and none of except.
-func (s *Store) Waiting(ctx context.Context, limit int, except []int64) ([]int64, error) {
-	return all(ctx, s, pgx.RowTo[int64], `
-		SELECT o.source_id FROM sources.outbox o
-		WHERE o.parked_at IS NULL AND o.source_id <> ALL (coalesce($2::bigint[], '{}')) AND NOT EXISTS (
-			SELECT FROM sources.outbox_lease l WHERE l.source_id = o.source_id AND l.until > clock_timestamp())
-		GROUP BY o.source_id ORDER BY min(o.created_at) LIMIT $1`, limit, except)
+// A Place in the outbox is where an event waits: behind those that were made before it.
+type Place struct {
+	CreatedAt time.Time
+	SourceID  int64
+}
+
+// Waiting lists where events wait whose source nobody is sending, the oldest first, at most limit of them
+// and only those behind a place: who walks on instead of beginning anew does not pass again what was sent
+// meanwhile, failed, or is being sent. It reads as much of outbox_waiting_idx and no more.
+func (s *Store) Waiting(ctx context.Context, behind Place, limit int) ([]Place, error) {
+	return all(ctx, s, pgx.RowToStructByPos[Place], `
+		SELECT o.created_at, o.source_id FROM sources.outbox o
+		WHERE o.parked_at IS NULL AND (o.created_at, o.source_id) > ($1::timestamptz, $2::bigint)
+			AND NOT EXISTS (
+				SELECT FROM sources.outbox_lease l WHERE l.source_id = o.source_id AND l.until > clock_timestamp())
+		ORDER BY o.created_at, o.source_id LIMIT $3`, behind.CreatedAt, behind.SourceID, limit)
 }

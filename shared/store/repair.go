@@ -54,8 +54,8 @@ func (s *Store) Repair(ctx context.Context, key Key, make EventFunc) (asked bool
 // The bounds of one Tidy, in rows of each table.
 const tidyRows = 1000
 
-// Tidy forgets what has had its time: answers to idempotency keys after 24 hours, leases of dispatchers
-// that were killed, and registry rows 90 days after everything of theirs is done. And it makes the ROS
+// Tidy forgets what has had its time: answers to idempotency keys after 24 hours, leases that have run out
+// because their dispatcher was killed (the DELETE looks again, as somebody may just have taken one over), and registry rows 90 days after everything of theirs is done. And it makes the ROS
 // data of what was cleaned up a day ago due once more: an upload that was queued at the delete makes rows
 // anew (contract section 5).
 func (s *Store) Tidy(ctx context.Context) error {
@@ -64,8 +64,8 @@ func (s *Store) Tidy(ctx context.Context) error {
 			SELECT org_id, path, key FROM sources.idempotency_key
 			WHERE created_at < now() - interval '24 hours' LIMIT $1)`, `
 		DELETE FROM sources.outbox_lease WHERE source_id IN (
-			SELECT source_id FROM sources.outbox_lease WHERE until < now() - interval '1 minute' LIMIT $1)
-			AND until < now() - interval '1 minute'`, `
+			SELECT source_id FROM sources.outbox_lease WHERE until < clock_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED)
+			AND until < clock_timestamp()`, `
 		UPDATE sources.source SET ros_cleaned_at = NULL, ros_rechecked_at = now(), next_attempt_at = now()
 		WHERE id IN (
 			SELECT id FROM sources.source

@@ -36,12 +36,17 @@ type fixture struct {
 type sink struct {
 	mu     sync.Mutex
 	status int
+	broken func(subject string) bool // the part of it that fails, if not nil
 	sent   []string
 }
 
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken != nil && s.broken(r.Header.Get("Ce-Subject")) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	if s.status == http.StatusAccepted {
 		h := r.Header
 		s.sent = append(s.sent, fmt.Sprintf("%s %s %s %s", h.Get("Ce-Type"), h.Get("Ce-Subject"), h.Get("Ce-Sequence"), h.Get("Ce-Repair")))
@@ -63,6 +68,13 @@ func (s *sink) answer(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status = status
+}
+
+// breakFor has the sink fail for some subjects.
+func (s *sink) breakFor(subjects func(string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = subjects
 }
 
 func setup(t *testing.T) fixture {
@@ -245,11 +257,12 @@ func TestForgets(t *testing.T) {
 	f.exec(`UPDATE sources.source SET observed_generation = 0, next_attempt_at = now() + interval '1 day' WHERE id = 3`)
 	f.exec(`INSERT INTO sources.idempotency_key (org_id, path, key, body_sha256, created_at) VALUES
 		('org1', '/sources', 'old', '', now() - interval '25 hours'), ('org1', '/sources', 'new', '', now())`)
-	f.exec(`INSERT INTO sources.outbox_lease VALUES (1, gen_random_uuid(), now() - interval '2 minutes'), (2, gen_random_uuid(), now())`)
+	f.exec(`INSERT INTO sources.outbox_lease VALUES (1, gen_random_uuid(), clock_timestamp()), (2, gen_random_uuid(), now() + interval '10 seconds')`)
 	f.ping(204)
 	for what, want := range map[string]int{
 		"sources.source WHERE id = 1": 0, "sources.application WHERE source_id = 1": 0, "sources.source": 2, "sources.application": 2,
-		"sources.idempotency_key": 1, "sources.idempotency_key WHERE key = 'new'": 1, "sources.outbox_lease": 1,
+		"sources.idempotency_key": 1, "sources.idempotency_key WHERE key = 'new'": 1,
+		"sources.outbox_lease": 1, "sources.outbox_lease WHERE source_id = 2": 1,
 	} {
 		if got := f.count(what); got != want {
 			t.Errorf("%d of %s, want %d", got, what, want)

@@ -1,0 +1,13 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/insights-onprem/cost-sources/shared/store"
+)
+
+// SendUnder sends events under a lease that ends then.
+func (d *Dispatcher) SendUnder(ctx context.Context, sourceID int64, events []store.Queued, until time.Time) (int, error) {
+	return d.sendUntil(ctx, ctx, sourceID, events, until)
+}

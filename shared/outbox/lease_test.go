@@ -1,0 +1,180 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/insights-onprem/cost-sources/shared/outbox"
+	"github.com/insights-onprem/cost-sources/shared/store"
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
+)
+
+// held makes a sink that holds the first request of each dispatcher, before it is written down, until its
+// channel is closed, and says on reached that it has come.
+func held(gates map[string]chan struct{}, reached chan<- string) *recorder {
+	came := map[string]bool{}
+	s := newRecorder(nil)
+	s.answer = func(_ int, _ int64, r *http.Request) int {
+		name := r.Header.Get("Ce-Dispatcher")
+		s.mu.Lock()
+		first := !came[name]
+		came[name] = true
+		s.mu.Unlock()
+		if first {
+			reached <- name
+			<-gates[name]
+		}
+		return http.StatusAccepted
+	}
+	return s
+}
+
+// await waits until somebody has said so.
+func await(t *testing.T, said <-chan string, what string) {
+	t.Helper()
+	select {
+	case got := <-said:
+		if got != what {
+			t.Fatalf("%q came, want %q", got, what)
+		}
+	case <-time.After(time.Minute):
+		t.Fatalf("%q did not come", what)
+	}
+}
+
+// TestLeaseRunsOut: the lease of one dispatcher runs out while its first event is on the way, and another
+// takes over. Whichever of the two is held up for longer, neither overtakes the order, nor does the first
+// one end the lease of the second.
+func TestLeaseRunsOut(t *testing.T) {
+	t.Parallel()
+
+	for _, order := range [][]string{{"a", "b"}, {"b", "a"}} {
+		t.Run(order[0]+" first", func(t *testing.T) {
+			t.Parallel()
+
+			db, sql := storetest.Open(t)
+			fill(t, sql, []int64{1}, 20)
+			gates, reached, done := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{})}, make(chan string), make(chan string)
+			sink := held(gates, reached)
+			for _, name := range []string{"a", "b"} {
+				d := startAt(t, db, sink, map[string]string{"dispatcher": name})
+				go func() {
+					_ = d.Send(t.Context(), []int64{1}) // a's may take too long for it
+					done <- name
+				}()
+				await(t, reached, name)
+				if name == "a" {
+					if _, err := sql.Exec(t.Context(), `UPDATE sources.outbox_lease SET until = clock_timestamp() - interval '1 second'`); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			close(gates[order[0]])
+			await(t, done, order[0])
+			if order[0] == "a" && count(t, sql, "sources.outbox_lease WHERE until > clock_timestamp()") != 1 {
+				t.Error("the first dispatcher has ended the lease of the second")
+			}
+			close(gates[order[1]])
+			await(t, done, order[1])
+			sink.wantInOrder(t, []int64{1}, 20)
+			if left := count(t, sql, "sources.outbox") + count(t, sql, "sources.outbox_lease"); left != 0 {
+				t.Errorf("%d events and leases stay behind", left)
+			}
+		})
+	}
+}
+
+// TestChecksBeforeEachSend: what might not have arrived when the lease runs out is not sent under it.
+func TestChecksBeforeEachSend(t *testing.T) {
+	t.Parallel()
+
+	db, sql := storetest.Open(t)
+	fill(t, sql, []int64{1}, 2)
+	sink := newRecorder(func(int, int64, *http.Request) int { return http.StatusAccepted })
+	d := startAt(t, db, sink, nil)
+	_, events, err := db.Lease(t.Context(), 1, uuid.NewString(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left, want := range map[time.Duration]int{3 * time.Second: 0, time.Hour: 2} {
+		if n, err := d.SendUnder(t.Context(), 1, events, time.Now().Add(left)); n != want || err != nil {
+			t.Errorf("with %s left %d events were sent (%v), want %d", left, n, err, want)
+		}
+	}
+}
+
+// TestCutOff: a drain whose context ends leaves no lease behind, and removes what the sink has taken.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+
+	db, sql := storetest.Open(t)
+	fill(t, sql, upTo(1, 100), 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	sink := newRecorder(func(n int, _ int64, _ *http.Request) int {
+		if n == 30 {
+			cancel()
+		}
+		return http.StatusAccepted
+	})
+	d := startAt(t, db, sink, nil)
+	if err := d.Drain(ctx); !errors.Is(err, outbox.ErrUnsent) || errors.Is(err, outbox.ErrAway) {
+		t.Errorf("Drain() = %v, want events unsent", err)
+	}
+	if n := count(t, sql, "sources.outbox_lease"); n != 0 {
+		t.Errorf("%d leases stay behind", n)
+	}
+	if n := count(t, sql, "sources.outbox"); n == 0 {
+		t.Error("the drain went on after the end of its context")
+	}
+	if err := d.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	sink.wantInOrder(t, upTo(1, 100), 2)
+}
+
+// TestHoldsNothing: while the sink is waited for, no connection is in a transaction, active or taken.
+func TestHoldsNothing(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	db, closeDB, err := store.Open(store.Config{DatabaseURL: address, MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(closeDB)
+	for range 3 {
+		addSource(t, db, 2)
+	}
+	reached, gate := make(chan string), make(chan struct{})
+	sink := newRecorder(func(n int, _ int64, _ *http.Request) int {
+		if n <= 3 {
+			reached <- "held"
+			<-gate
+		}
+		return http.StatusAccepted
+	})
+	d := startAt(t, db, sink, nil)
+	for id := range int64(3) {
+		d.Wake(id + 1)
+	}
+	for range 3 {
+		await(t, reached, "held")
+	}
+	var busy int
+	err = storetest.Connect(t, address).QueryRow(t.Context(), `
+		SELECT count(*) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid() AND (state <> 'idle' OR backend_xmin IS NOT NULL)`).Scan(&busy)
+	if err != nil || busy != 0 {
+		t.Errorf("%d connections are busy (%v)", busy, err)
+	}
+	addSource(t, db, 1) // it needs the pool's only connection
+	close(gate)
+	stop(t, d)
+	sink.wantInOrder(t, upTo(1, 3), 2)
+}

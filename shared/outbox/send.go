@@ -1,0 +1,127 @@
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/google/uuid"
+
+	"github.com/insights-onprem/cost-sources/shared/store"
+)
+
+const (
+	pageSize     = 100             // events of a source read, and sent under one lease, at once
+	sendWithin   = 4 * time.Second // of one event, and less than a lease
+	turnWithin   = store.LeaseFor + 5*time.Second
+	finishWithin = time.Second // after the end of a context, for what must not stay undone
+)
+
+// send sends the events of a source in order, unless somebody else is doing so, until there are none or
+// one is not accepted. It returns how many were accepted.
+func (d *Dispatcher) send(ctx context.Context, sourceID int64) (sent int, err error) {
+	for more := true; more && err == nil; {
+		var n int
+		n, more, err = d.turn(ctx, sourceID)
+		sent += n
+	}
+	return sent, err
+}
+
+// turn is what is sent under one lease; it reports whether events wait after it.
+func (d *Dispatcher) turn(ctx context.Context, sourceID int64) (sent int, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, turnWithin)
+	defer cancel()
+	longer, cancel := outlive(ctx)
+	defer cancel()
+	owner, until := uuid.NewString(), time.Now().Add(store.LeaseFor)
+	taken, events, err := d.db.Lease(ctx, sourceID, owner, pageSize)
+	if err == nil && !taken {
+		return 0, false, nil
+	}
+	if err == nil {
+		sent, err = d.sendUntil(ctx, longer, sourceID, events, until)
+	}
+	// Also after an error of Lease, which may have come when the lease was taken already.
+	more, releaseErr := d.db.Release(longer, sourceID, owner)
+	return sent, more, errors.Join(err, releaseErr)
+}
+
+// sendUntil sends events of a source, each before the next, while there is time for it under the lease.
+func (d *Dispatcher) sendUntil(ctx, longer context.Context, sourceID int64, events []store.Queued, until time.Time) (sent int, err error) {
+	for _, e := range events {
+		if time.Until(until) < sendWithin {
+			break // the lease might run out while this one is sent; the next turn has a new one
+		}
+		if err := d.settle(longer, sourceID, e.Sequence, d.post(ctx, e.Event)); err != nil {
+			return sent, err
+		}
+		sent++
+	}
+	return sent, nil
+}
+
+// outlive returns a context that goes on for finishWithin when ctx has ended: an event that the sink has is
+// removed, or it would be sent again, and a lease is released, or it would stand in the next one's way.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := context.AfterFunc(ctx, func() { time.AfterFunc(finishWithin, cancel) })
+	return longer, func() { ended(); cancel() }
+}
+
+// settle removes an event that was posted from the outbox, or parks it where the sink refuses it for good.
+func (d *Dispatcher) settle(ctx context.Context, sourceID, sequence int64, posted error) error {
+	if errors.Is(posted, errRefused) {
+		slog.ErrorContext(ctx, "event parked", "source", sourceID, "sequence", sequence, "err", posted)
+		return d.db.Park(ctx, sourceID, sequence, posted.Error())
+	}
+	if posted != nil {
+		return posted
+	}
+	return d.db.Sent(ctx, sourceID, sequence)
+}
+
+// errRefused: the sink will never take the event.
+var errRefused = errors.New("refused")
+
+// post sends one event as a binary CloudEvent and returns nil where the sink has it. A KafkaSink answers
+// 400 to what is no valid event; everything else may be different the next time (its 404 too: that is a
+// receiver that has not heard of the sink yet).
+func (d *Dispatcher) post(ctx context.Context, body []byte) error {
+	var event cloudevents.Event
+	if err := json.Unmarshal(body, &event); err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	for name, value := range d.cfg.Overrides.Extensions {
+		event.SetExtension(name, value)
+	}
+	request, err := cehttp.NewHTTPRequestFromEvent(ctx, d.cfg.Sink, event)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	response, err := d.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("sink: %w", err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<10)) // so that the connection can be used again
+	if err != nil {
+		return fmt.Errorf("sink: %w", err)
+	}
+	switch status := response.StatusCode; {
+	case status/100 == 2:
+		return nil
+	case status == http.StatusBadRequest:
+		return fmt.Errorf("%w by the sink: %s", errRefused, bytes.TrimSpace(answer))
+	default:
+		return fmt.Errorf("sink: status %d", status)
+	}
+}
