@@ -44,7 +44,8 @@ type Process struct {
 // Start starts a command of dir with variables, and with nothing of our environment but PATH and HOME.
 func Start(dir, name string, env ...string) (*Process, error) {
 	p := &Process{name: name, cmd: exec.Command(filepath.Join(dir, name)), ended: make(chan struct{}), said: &Tail{}}
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
+		"GORACE=atexit_sleep_ms=0"}, env...) // the detector would have each process take a second to end
 	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
 	// It must not outlive the tests, however they end.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
