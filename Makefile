@@ -2,8 +2,9 @@
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
+SEEDS       ?= 3
 
-.PHONY: help run test test-schema test-pgbouncer check fuzz build
+.PHONY: help run test test-faults test-schema test-pgbouncer check fuzz build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,7 +13,10 @@ run: ## all functions on one port, with a PostgreSQL and a Kafka broker of their
 	@go build -o bin/dev ./functions/dev && exec bin/dev
 
 test: check ## all that CI runs; brings its own PostgreSQL and Apache Kafka (KAFKA=embedded: without Java; TEST_DATABASE_URL, KAFKA_BROKERS: others)
-	go test -race -shuffle=on -count=1 -timeout 20m ./...
+	go test -race -shuffle=on -count=1 -timeout 40m ./...
+
+test-faults: ## random faults for a minute each: SEEDS fresh seeds, which it prints, or again the one that SEED names
+	go test -race -count=1 -timeout 4h -v -run TestRandom ./tests/faults -args -for=60s $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS))
 
 test-schema: ## whether the API answers as its OpenAPI document says: schemathesis (Python, of bin/) against functions/dev (SEED)
 	tests/schema/run.sh

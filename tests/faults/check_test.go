@@ -22,12 +22,17 @@ func (w *world) check(actors []*actor, foreign string) {
 		things = append(things, a.own...)
 	}
 	w.Logf("%d sources, %d events seen by the provisioner", len(things), len(w.lanes["provisioner"].passed()))
+	w.checkDatabases(things, foreign)
+	w.checkTopic(things)
+}
+
+func (w *world) checkDatabases(things []*thing, foreign string) {
+	w.Helper()
 	w.checkSources(things)
 	w.checkProviders(things)
 	w.checkCredentials(things)
 	w.checkTenants()
 	w.checkROS(things)
-	w.checkTopic(things)
 	w.checkNothingHeld()
 	if got := w.foreignProviders(); got != foreign {
 		w.Errorf("what is not ours was\n%s\nand is\n%s", foreign, got)

@@ -55,9 +55,10 @@ func (w *world) resident() *actor {
 // register makes a source and returns when it has its provider.
 func (a *actor) register() *thing {
 	a.Helper()
-	s := &thing{name: a.name, cluster: fmt.Sprintf("%s-%d", a.name, a.calls), application: true}
+	s := &thing{org: a.org, name: a.name, cluster: fmt.Sprintf("%s-%d", a.name, a.calls), application: true, others: map[string]bool{}}
 	r, err := a.post("/sources", fmt.Sprintf(`{"name": %q, "source_type_id": "1", "source_ref": %q}`, s.name, s.cluster))
 	if err == nil {
+		s.uuid = fmt.Sprint(r.body["uuid"])
 		s.id, err = r.id()
 	}
 	for err == nil && r.body["provider_linked"] != true {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/process"
 )
@@ -60,6 +62,17 @@ func (p *postgres) kill() error {
 	}
 	err := p.server.Kill()
 	p.server = nil
+	return err
+}
+
+// execute runs a statement that is about the server and not about a database.
+func (p *postgres) execute(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, p.server.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql)
 	return err
 }
 

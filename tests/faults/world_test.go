@@ -78,6 +78,7 @@ func (w *world) openDatabases(ctx context.Context) (err error) {
 		if err := db.server.server.CreateDatabase(ctx, w.name); err != nil {
 			return err
 		}
+		w.onClose(func() { w.dropDatabase(db.server) })
 		if *db.sql, err = pgxpool.New(ctx, db.server.server.URL(w.name)+"&application_name=faults"); err != nil {
 			return err
 		}
@@ -90,6 +91,19 @@ func (w *world) openDatabases(ctx context.Context) (err error) {
 	return errors.Join(
 		migrations.Public(ctx, w.registry.server.URL(w.name)),
 		rostest.Load(ctx, w.ros.server.URL(w.name)))
+}
+
+// dropDatabase makes room for the next run.
+func (w *world) dropDatabase(server *postgres) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := server.start(ctx) // a run that failed may have left it down
+	if err == nil {
+		err = server.execute(ctx, "DROP DATABASE "+w.name+" WITH (FORCE)")
+	}
+	if err != nil {
+		w.Error(err)
+	}
 }
 
 func (w *world) openTopics(ctx context.Context) error {
