@@ -2,7 +2,6 @@ package deadletters_test
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -25,21 +24,6 @@ func consumed(record sarama.ProducerMessage) *sarama.ConsumerMessage {
 		got.Value, _ = record.Value.Encode()
 	}
 	return got
-}
-
-// squeeze leaves of the spaces between the columns of the table as many as the word TIME needs.
-func squeeze(table string) string {
-	table = times.ReplaceAllString(table, "TIME")
-	table = strings.ReplaceAll(table, "FIRST                 LAST                  REASON", "FIRST  LAST   REASON")
-	return strings.ReplaceAll(table, "TIME  TIME  ", "TIME   TIME   ")
-}
-
-// sortLetters sorts the lines before the table: which partition a letter is in says nothing.
-func sortLetters(out string) string {
-	before, table, _ := strings.Cut(places.ReplaceAllString(out, "P "), "LETTERS")
-	lines := strings.SplitAfter(before, "\n")
-	slices.Sort(lines)
-	return strings.Join(lines, "") + "LETTERS" + table
 }
 
 // FuzzLetter: records are written by anybody. Each has a reason of one bounded printable line, and one that

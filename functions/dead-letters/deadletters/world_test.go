@@ -1,21 +1,15 @@
 package deadletters_test
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/IBM/sarama"
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
-	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/insights-onprem/cost-sources/functions/dead-letters/deadletters"
@@ -158,99 +152,4 @@ func answering(status int, body string) http.HandlerFunc {
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
 	}
-}
-
-// run runs the command.
-func (w world) run(args ...string) (stdout, stderr string, err error) {
-	var out, log bytes.Buffer
-	err = deadletters.Run(w.Context(), func() (deadletters.Config, error) { return w.cfg, nil }, args, &out, &log)
-	return out.String(), log.String(), err
-}
-
-// redrive redrives what args choose.
-func (w world) redrive(args ...string) (stdout, stderr string, err error) {
-	return w.run(append([]string{"redrive", "-why", "the function was mended", "-who", "tester"}, args...)...)
-}
-
-var (
-	times  = regexp.MustCompile(`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
-	places = regexp.MustCompile(`(?m)^\d/\d+ `)
-)
-
-// want compares what the command has printed, without times and places, and its error.
-func (w world) want(what, want, wantErr, got string, err error) {
-	w.Helper()
-	got = places.ReplaceAllString(times.ReplaceAllString(got, "TIME"), "P ")
-	if diff := cmp.Diff(want, got); diff != "" {
-		w.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-	if gotErr := errText(err); gotErr != wantErr {
-		w.Errorf("%s: error %q, want %q", what, gotErr, wantErr)
-	}
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-// sent reads all that is in the event topic, ordered by id.
-func (w world) sent() []*sarama.ConsumerMessage {
-	w.Helper()
-	return w.records(w.cfg.Topic)
-}
-
-// records reads a whole topic, ordered by the ids of the events.
-func (w world) records(topic string) (found []*sarama.ConsumerMessage) {
-	w.Helper()
-	client, err := sarama.NewClient(w.cfg.Brokers, nil)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer client.Close()
-	consumer, err := sarama.NewConsumerFromClient(client)
-	if err != nil {
-		w.Fatal(err)
-	}
-	partitions, err := client.Partitions(topic)
-	if err != nil {
-		w.Fatal(err)
-	}
-	for _, p := range partitions {
-		end, err := client.GetOffset(topic, p, sarama.OffsetNewest)
-		if err != nil {
-			w.Fatal(err)
-		}
-		part, err := consumer.ConsumePartition(topic, p, sarama.OffsetOldest)
-		if err != nil {
-			w.Fatal(err)
-		}
-		for range end {
-			found = append(found, next(w.T, part.Messages()))
-		}
-		part.Close()
-	}
-	slices.SortStableFunc(found, func(a, b *sarama.ConsumerMessage) int {
-		return strings.Compare(headers(a)["ce_id"], headers(b)["ce_id"])
-	})
-	return found
-}
-
-func headers(record *sarama.ConsumerMessage) map[string]string {
-	all := map[string]string{}
-	for _, h := range record.Headers {
-		all[string(h.Key)] = string(h.Value)
-	}
-	return all
-}
-
-// count counts the rows of a table.
-func (w world) count(what string) (n int) {
-	w.Helper()
-	if err := w.sql.QueryRow(w.Context(), `SELECT count(*) FROM `+what).Scan(&n); err != nil {
-		w.Fatal(err)
-	}
-	return n
 }
