@@ -5,10 +5,11 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 )
 
-// MaxShown and MaxIdentity are bounds that the tests hold.
+// Bounds that the tests hold.
 const (
 	MaxShown    = maxShown
 	MaxIdentity = maxIdentity
+	MaxReasons  = maxReasons
 )
 
 // ReadLetter returns what the parser makes of a record.

@@ -2,6 +2,7 @@ package deadletters_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -102,5 +103,21 @@ func TestReason(t *testing.T) {
 				t.Errorf("reason = %s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestManyReasons: who writes a reason of its own into each letter does not fill the screen, nor the memory.
+func TestManyReasons(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	var records []sarama.ProducerMessage
+	for i := range deadletters.MaxReasons + 5 {
+		records = append(records, deadRecord("a", "{}", "ce_knativeerrorcode", fmt.Sprint(i)))
+	}
+	w.write(records...)
+	out, _, err := w.run("list")
+	if err != nil || strings.Count(out, "\n") != 1+deadletters.MaxReasons+1 || !strings.Contains(out, "\n5        1       ") || !strings.Contains(out, "other reasons\n") {
+		t.Errorf("%v, %d lines, beginning with\n%.300s", err, strings.Count(out, "\n"), out)
 	}
 }
