@@ -48,7 +48,7 @@ var shared = map[string][]string{
 var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events", "shared/outbox", "shared/store", "shared/sources", "migrations"}
 
 // writesKafka are the packages that may speak to Kafka themselves; all others post to a KafkaSink.
-var writesKafka = []string{"functions/dev/localknative", "functions/dev", "tests/kafka"}
+var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "tests/kafka"}
 
 // TestLayers holds the dependency rule: main, its own package, httpapi and its like, sources, the standard
 // library, and nothing back.

@@ -55,9 +55,11 @@ func (s *Store) Repair(ctx context.Context, key Key, make EventFunc) (asked bool
 const tidyRows = 1000
 
 // Tidy forgets what has had its time: answers to idempotency keys after 24 hours, leases that have run out
-// because their dispatcher was killed (the DELETE looks again, as somebody may just have taken one over), and registry rows 90 days after everything of theirs is done. And it makes the ROS
-// data of what was cleaned up a day ago due once more: an upload that was queued at the delete makes rows
-// anew (contract section 5).
+// because their dispatcher was killed (the DELETE looks again, as somebody may just have taken one over),
+// registry rows 90 days after everything of theirs is done, and how often an event was redriven 90 days after
+// the last time, which is as long as the topic of the dead letters keeps what could be redriven again. And it
+// makes the ROS data of what was cleaned up a day ago due once more: an upload that was queued at the delete
+// makes rows anew (contract section 5).
 func (s *Store) Tidy(ctx context.Context) error {
 	for _, sql := range []string{`
 		DELETE FROM sources.idempotency_key WHERE (org_id, path, key) IN (
@@ -66,6 +68,9 @@ func (s *Store) Tidy(ctx context.Context) error {
 		DELETE FROM sources.outbox_lease WHERE source_id IN (
 			SELECT source_id FROM sources.outbox_lease WHERE until < clock_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED)
 			AND until < clock_timestamp()`, `
+		DELETE FROM sources.redrive WHERE (event_source, event_id) IN (
+			SELECT event_source, event_id FROM sources.redrive
+			GROUP BY event_source, event_id HAVING max(redriven_at) < now() - interval '90 days' LIMIT $1)`, `
 		UPDATE sources.source SET ros_cleaned_at = NULL, ros_rechecked_at = now(), next_attempt_at = now()
 		WHERE id IN (
 			SELECT id FROM sources.source

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -119,16 +120,18 @@ func (w *world) lockProvider(s *thing) (letGo func()) {
 	tx, err := w.sql.Begin(w.Context())
 	if err == nil {
 		_, err = tx.Exec(w.Context(), `
-			SELECT FROM public.api_provider p JOIN public.api_sources s ON s.provider_id = p.uuid WHERE s.source_id = $1 FOR UPDATE`, s.id)
+			SELECT FROM public.api_provider p JOIN public.api_sources s ON s.provider_id = p.uuid WHERE s.source_id = $1 FOR UPDATE OF p`, s.id)
 	}
 	if err != nil {
 		w.Fatal(err)
 	}
-	return func() {
-		if err := tx.Rollback(w.Context()); err != nil {
-			w.Fatal(err)
+	letGo = sync.OnceFunc(func() {
+		if err := tx.Rollback(context.Background()); err != nil {
+			w.Error(err)
 		}
-	}
+	})
+	w.onClose(letGo)
+	return letGo
 }
 
 // BenchmarkCrowd tells how long 500 new organizations that come at once hold up a source of an organization that has

@@ -15,6 +15,14 @@ import (
 func Topic(t testing.TB, brokers []string, prefix string, partitions int32) string {
 	t.Helper()
 	name := prefix + "-" + strings.ToLower(rand.Text())
+	Named(t, brokers, name, partitions)
+	return name
+}
+
+// Named makes a topic for one test whose name, which nobody else may use, has to be this one. It is removed
+// when the test is over.
+func Named(t testing.TB, brokers []string, name string, partitions int32) {
+	t.Helper()
 	if err := MakeTopic(brokers, name, partitions); err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +31,6 @@ func Topic(t testing.TB, brokers []string, prefix string, partitions int32) stri
 			t.Log(err) // the test may have taken the broker away
 		}
 	})
-	return name
 }
 
 // MakeTopic makes a topic, whose partitions are on as many brokers as the default

@@ -258,11 +258,15 @@ func TestForgets(t *testing.T) {
 	f.exec(`INSERT INTO sources.idempotency_key (org_id, path, key, body_sha256, created_at) VALUES
 		('org1', '/sources', 'old', '', now() - interval '25 hours'), ('org1', '/sources', 'new', '', now())`)
 	f.exec(`INSERT INTO sources.outbox_lease VALUES (1, gen_random_uuid(), clock_timestamp()), (2, gen_random_uuid(), now() + interval '10 seconds')`)
+	f.exec(`INSERT INTO sources.redrive (event_source, event_id, attempt, who, why, redriven_at) VALUES
+		('/s', 'old', 1, '', '', now() - interval '92 days'), ('/s', 'old', 2, '', '', now() - interval '91 days'),
+		('/s', 'again', 1, '', '', now() - interval '91 days'), ('/s', 'again', 2, '', '', now() - interval '89 days')`)
 	f.ping(204)
 	for what, want := range map[string]int{
 		"sources.source WHERE id = 1": 0, "sources.application WHERE source_id = 1": 0, "sources.source": 2, "sources.application": 2,
 		"sources.idempotency_key": 1, "sources.idempotency_key WHERE key = 'new'": 1,
 		"sources.outbox_lease": 1, "sources.outbox_lease WHERE source_id = 2": 1,
+		"sources.redrive": 2, "sources.redrive WHERE event_id = 'again'": 2, // or a third and a fourth time would be the first again
 	} {
 		if got := f.count(what); got != want {
 			t.Errorf("%d of %s, want %d", got, what, want)

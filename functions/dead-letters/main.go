@@ -1,0 +1,28 @@
+// Command dead-letters shows an operator the events that no function could take, and sends them again:
+//
+//	dead-letters list [-id ID]... [-reason TEXT] [-v]
+//	dead-letters redrive -why TEXT [-who NAME] (-id ID... | -reason TEXT | -all)
+//
+// It reads KAFKA_BROKERS, SOURCES_EVENT_TOPIC and DATABASE_URL as the functions do.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/insights-onprem/cost-sources/functions/dead-letters/deadletters"
+	"github.com/insights-onprem/cost-sources/shared/serve"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second signal ends us at once
+	err := deadletters.Run(ctx, serve.Load[deadletters.Config], os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		serve.Exit(err)
+	}
+}
