@@ -70,6 +70,7 @@ type draining struct {
 
 	mu       sync.Mutex
 	failed   map[int64]bool
+	sent     int
 	failures int // since an event was accepted
 	err      error
 }
@@ -81,10 +82,11 @@ func newDraining(d *Dispatcher) *draining {
 }
 
 // walk goes through the outbox, from r.place to the end, and begins each source that it meets and that has
-// not failed. It reports whether there may be more: some may have come, or become free, behind its back. It
-// does not wait for a source before it goes on, so one with many events keeps one worker busy and no more.
+// not failed. It reports whether there may be more: while it sent something, more may have come behind its
+// back. Where it found leases taken, their owners see to that. It does not wait for a source before it goes
+// on, so one with many events keeps one worker busy and no more.
 func (r *draining) walk(ctx context.Context) (more bool, err error) {
-	begun, partly := map[int64]bool{}, r.place != store.Place{}
+	begun, before, partly := map[int64]bool{}, r.sent, r.place != store.Place{}
 	for !r.isOver(ctx) {
 		var page []store.Place
 		page, err = r.db.Waiting(ctx, r.place, drainPage)
@@ -95,7 +97,7 @@ func (r *draining) walk(ctx context.Context) (more bool, err error) {
 		r.beginAll(ctx, page, begun)
 	}
 	_ = r.group.Wait() // none of them returns an error
-	return partly || len(begun) > 0, err
+	return partly || r.sent > before, err
 }
 
 // beginAll begins the sources of a page that are not among the begun, and adds them.
@@ -124,7 +126,7 @@ func (r *draining) begin(ctx context.Context, sourceID int64) {
 func (r *draining) note(ctx context.Context, sourceID int64, sent int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if sent > 0 {
+	if r.sent += sent; sent > 0 {
 		r.failures = 0
 	}
 	if err == nil || ctx.Err() != nil { // cut off is not failed
