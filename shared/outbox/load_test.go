@@ -111,10 +111,7 @@ func TestFailedOnce(t *testing.T) {
 	if sink.n != 2*200+100 {
 		t.Errorf("%d requests, want two for each source that goes well and one for each that fails", sink.n)
 	}
-	for _, id := range slices.DeleteFunc(all, func(id int64) bool { return !fails(id) }) {
-		delete(sink.first, id)
-	}
-	sink.wantInOrder(t, slices.DeleteFunc(upTo(1, 300), fails), 2)
+	sink.wantInOrder(t, slices.DeleteFunc(all, fails), 2)
 }
 
 // TestGivesUp: a sink that takes nothing is soon left alone.
@@ -154,9 +151,6 @@ func TestCrowdAlwaysFails(t *testing.T) {
 		if err := d.Drain(t.Context()); !errors.Is(err, outbox.ErrAway) {
 			t.Errorf("Drain() = %v, want the sink away", err)
 		}
-	}
-	for _, id := range upTo(1, 120) {
-		delete(sink.first, id)
 	}
 	sink.wantInOrder(t, []int64{121}, 3)
 }

@@ -22,7 +22,7 @@ const (
 	pageSize     = 100             // events of a source read, and sent under one lease, at once
 	sendWithin   = 4 * time.Second // of one event, and less than a lease
 	turnWithin   = store.LeaseFor + 5*time.Second
-	finishWithin = time.Second // after the end of a context, for what must not stay undone
+	finishWithin = 1500 * time.Millisecond // after the end of a context, for what must not stay undone
 )
 
 // send sends the events of a source in order, unless somebody else is doing so, until there are none or
