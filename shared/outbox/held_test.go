@@ -41,39 +41,6 @@ func TestCutOff(t *testing.T) {
 	sink.wantInOrder(t, upTo(1, 100), 2)
 }
 
-// TestRemovesWhatWasTaken: what the sink has accepted is removed also after the end of the context.
-func TestRemovesWhatWasTaken(t *testing.T) {
-	t.Parallel()
-
-	db, sql := storetest.Open(t)
-	fill(t, sql, []int64{1}, 2)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	tx, err := sql.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback(context.WithoutCancel(t.Context()))
-	if _, err := tx.Exec(t.Context(), `SELECT FROM sources.outbox FOR UPDATE`); err != nil {
-		t.Fatal(err)
-	}
-	d, done := startAt(t, db, newRecorder(func(int, int64, *http.Request) int { return http.StatusAccepted }), nil), make(chan string)
-	go func() {
-		_ = d.Send(ctx, []int64{1})
-		done <- "ended"
-	}()
-	for count(t, sql, `pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
-	}
-	cancel()
-	if err := tx.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	await(t, done, "ended")
-	if events, leases := count(t, sql, "sources.outbox"), count(t, sql, "sources.outbox_lease"); events != 1 || leases != 0 {
-		t.Errorf("%d events and %d leases, want the event that was not sent and none", events, leases)
-	}
-}
-
 // TestHoldsNothing: while the sink is waited for, no connection is in a transaction, active or taken.
 func TestHoldsNothing(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,11 @@ func (d *Dispatcher) turn(ctx context.Context, sourceID int64) (sent int, more b
 	longer, cancel := outlive(ctx)
 	defer cancel()
 	owner, until := uuid.NewString(), time.Now().Add(store.LeaseFor)
-	taken, events, err := d.db.Lease(ctx, sourceID, owner, pageSize)
+	if err := ctx.Err(); err != nil {
+		return 0, false, err
+	}
+	// Not with ctx: the server might give the lease after we have turned away from it, and released it.
+	taken, events, err := d.db.Lease(longer, sourceID, owner, pageSize)
 	if err == nil && !taken {
 		return 0, false, nil
 	}
