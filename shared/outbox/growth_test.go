@@ -17,7 +17,7 @@ func TestDoesNotGrow(t *testing.T) {
 	d := startAt(t, db, newRecorder(func(int, int64, *http.Request) int { return http.StatusAccepted }), nil)
 	var sizes []int64
 	for range 7 {
-		fill(t, sql, upTo(1, 200), 4)
+		fill(t, sql, upTo(1, 100), 4)
 		if err := d.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ const (
 	pageSize     = 100             // events of a source read, and sent under one lease, at once
 	sendWithin   = 4 * time.Second // of one event, and less than a lease
 	turnWithin   = store.LeaseFor + 5*time.Second
-	finishWithin = time.Second // after the end of a context, for what must not stay undone
+	finishWithin = 1500 * time.Millisecond // after the end of a context, for what must not stay undone
 )
 
 // send sends the events of a source in order, unless somebody else is doing so, until there are none or
@@ -43,7 +43,11 @@ func (d *Dispatcher) turn(ctx context.Context, sourceID int64) (sent int, more b
 	longer, cancel := outlive(ctx)
 	defer cancel()
 	owner, until := uuid.NewString(), time.Now().Add(store.LeaseFor)
-	taken, events, err := d.db.Lease(ctx, sourceID, owner, pageSize)
+	if err := ctx.Err(); err != nil {
+		return 0, false, err
+	}
+	// Not with ctx: the server might give the lease after we have turned away from it, and released it.
+	taken, events, err := d.db.Lease(longer, sourceID, owner, pageSize)
 	if err == nil && !taken {
 		return 0, false, nil
 	}

@@ -11,8 +11,14 @@ import (
 // LeaseFor is how long a lease on a source's events lasts (contract section 4).
 const LeaseFor = 10 * time.Second
 
-// waits says whether events of the source $1 wait.
-const waits = `EXISTS (SELECT FROM sources.outbox WHERE source_id = $1 AND parked_at IS NULL)`
+const (
+	// ofSource finds the events of the source $1 that wait, by the primary key. "parked_at IS NULL" would let
+	// the planner take outbox_waiting_idx for it, all of which would be read: it does so where statistics
+	// are missing, or were made when nothing but parked events was there.
+	ofSource = `source_id = $1 AND num_nulls(parked_at) = 1`
+	// waits says whether there are any.
+	waits = `EXISTS (SELECT FROM sources.outbox WHERE ` + ofSource + `)`
+)
 
 // Lease gives owner the right to send the events of a source for LeaseFor, and reports whether it did:
 // another owner may have it, or nothing waits. With it come the oldest of the events, at most limit.
@@ -32,7 +38,7 @@ func (s *Store) Lease(ctx context.Context, sourceID int64, owner string, limit i
 		})
 	batch.Queue(`
 		SELECT sequence, event FROM sources.outbox
-		WHERE source_id = $1 AND parked_at IS NULL
+		WHERE `+ofSource+`
 			AND EXISTS (SELECT FROM sources.outbox_lease WHERE source_id = $1 AND owner = $2)
 		ORDER BY sequence LIMIT $3`, sourceID, owner, limit).
 		Query(func(rows pgx.Rows) (err error) {

@@ -125,6 +125,11 @@ func TestLease(t *testing.T) {
 	if taken, events := lease(t, db, second); !taken || len(events) != 2 {
 		t.Errorf("a lease that has run out was not given on (%v, %v)", taken, events)
 	}
+	execute(t, sql, `UPDATE sources.outbox SET parked_at = now() WHERE sequence = 1`)
+	execute(t, sql, `UPDATE sources.outbox_lease SET until = clock_timestamp()`)
+	if taken, events := lease(t, db, second); !taken || len(events) != 1 || events[0].Sequence != 2 {
+		t.Errorf("Lease() = %v, %v, want what is not parked", taken, events)
+	}
 	execute(t, sql, `UPDATE sources.outbox SET parked_at = now()`)
 	if more, err := db.Release(t.Context(), 1, second); err != nil || more {
 		t.Errorf("Release() = %v, %v, want nothing to wait but what is parked", more, err)

@@ -70,12 +70,22 @@ type Place struct {
 
 // Waiting lists where events wait whose source nobody is sending, the oldest first, at most limit of them
 // and only those behind a place: who walks on instead of beginning anew does not pass again what was sent
-// meanwhile, failed, or is being sent. It reads as much of outbox_waiting_idx and no more.
-func (s *Store) Waiting(ctx context.Context, behind Place, limit int) ([]Place, error) {
-	return all(ctx, s, pgx.RowToStructByPos[Place], `
+// meanwhile, failed, or is being sent. It reads as much of outbox_waiting_idx and no more; without the
+// setting the planner reads and sorts all of it where statistics are missing, or were made of an outbox with
+// nothing but parked events.
+func (s *Store) Waiting(ctx context.Context, behind Place, limit int) (places []Place, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT set_config('enable_sort', 'off', true)`) // until the end of the batch, which is a transaction
+	batch.Queue(`
 		SELECT o.created_at, o.source_id FROM sources.outbox o
 		WHERE o.parked_at IS NULL AND (o.created_at, o.source_id) > ($1::timestamptz, $2::bigint)
 			AND NOT EXISTS (
 				SELECT FROM sources.outbox_lease l WHERE l.source_id = o.source_id AND l.until > clock_timestamp())
-		ORDER BY o.created_at, o.source_id LIMIT $3`, behind.CreatedAt, behind.SourceID, limit)
+		ORDER BY o.created_at, o.source_id LIMIT $3`, behind.CreatedAt, behind.SourceID, limit).
+		Query(func(rows pgx.Rows) (err error) {
+			places, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Place])
+			return err
+		})
+	err = domainError(s.db.SendBatch(ctx, batch).Close(), nil)
+	return places, err
 }

@@ -80,8 +80,10 @@ func TestAway(t *testing.T) {
 	f.crowd(250)
 	f.sink.answer(http.StatusServiceUnavailable)
 	f.leaveToForget()
-	for range 5 {
-		f.want("without a sink", nil, f.ping(503))
+	f.want("without a sink", nil, f.ping(503))
+	f.wantCounts(map[string]int{"sources.outbox": 100})
+	for range 4 {
+		f.want("still without a sink", nil, f.ping(503))
 		f.later()
 	}
 	f.wantCounts(map[string]int{"sources.outbox": 250, "sources.outbox_lease": 0, forgotten: 0, ran: 0})
