@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	workers    = 8    // sources whose events are sent at once
+	workers    = 32   // sources whose events are sent at once
 	queueSize  = 4096 // sources that wait for a worker; beyond them the relay sees to it
 	tries      = 6    // of a source, over about 15 s, before it is left to the relay
 	firstDelay = 250 * time.Millisecond
@@ -51,14 +51,26 @@ type hint struct {
 
 // Open opens a store and a dispatcher of its outbox, and returns what stops both: the dispatcher, which has
 // until the context ends to send what it has been woken for, and then the store.
+//
+// The dispatcher has half of the connections for itself and no more: of many requests at once each would
+// otherwise have to wait behind the events of all others.
 func Open(database store.Config, cfg Config) (*store.Store, *Dispatcher, func(context.Context) error, error) {
+	own := database
+	own.MaxConns = max(1, database.MaxConns/2)
+	database.MaxConns = max(1, database.MaxConns-own.MaxConns)
 	db, closeDB, err := store.Open(database)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	d := New(cfg, db)
+	outbox, closeOutbox, err := store.Open(own)
+	if err != nil {
+		closeDB()
+		return nil, nil, nil, err
+	}
+	d := New(cfg, outbox)
 	return db, d, func(ctx context.Context) error {
 		defer closeDB()
+		defer closeOutbox()
 		if err := d.Stop(ctx); err != nil {
 			slog.WarnContext(ctx, "events are left to the relay", "err", err)
 		}

@@ -70,6 +70,21 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Store) error) error {
 	return domainError(err, nil)
 }
 
+// OnOne runs fn on one connection, without a transaction: where all are in use, what takes several statements
+// waits once for its turn, and not before each of them.
+func (s *Store) OnOne(ctx context.Context, fn func(db *Store) error) error {
+	pool, ok := s.db.(*pgxpool.Pool)
+	if !ok {
+		return fn(s) // a transaction has its connection
+	}
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return domainError(err, nil)
+	}
+	defer conn.Release()
+	return fn(&Store{db: conn})
+}
+
 // exec runs a statement of which nothing but its success matters.
 func (s *Store) exec(ctx context.Context, sql string, args ...any) error {
 	_, err := s.db.Exec(ctx, sql, args...)

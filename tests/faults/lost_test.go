@@ -56,7 +56,7 @@ func (w *world) awaitSent() {
 
 func (w *world) await(what string, ready func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !ready(); wait(w.Context(), 50*time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ready(); wait(w.Context(), 5*time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Fatalf("two minutes later still waiting for %s", what)
 		}

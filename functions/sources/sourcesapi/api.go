@@ -87,11 +87,11 @@ func (a api) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	org := identity.OrgID(r.Context())
-	page, count, err := a.db.Sources(r.Context(), org, q)
-	if err != nil {
-		return err
-	}
-	views, err := a.views(r.Context(), org, page)
+	var count int
+	views, err := a.views(r.Context(), org, func(db *store.Store) (page []sources.Source, err error) {
+		page, count, err = db.Sources(r.Context(), org, q)
+		return page, err
+	})
 	if err != nil {
 		return err
 	}
@@ -103,11 +103,15 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	src, err := a.db.Source(r.Context(), identity.OrgID(r.Context()), ref)
+	org := identity.OrgID(r.Context())
+	views, err := a.views(r.Context(), org, func(db *store.Store) ([]sources.Source, error) {
+		src, err := db.Source(r.Context(), org, ref)
+		return []sources.Source{src}, err
+	})
 	if err != nil {
 		return err
 	}
-	return a.reply(w, r, http.StatusOK, src)
+	return httpapi.WriteJSON(w, http.StatusOK, views[0])
 }
 
 func (a api) create(w http.ResponseWriter, r *http.Request) error {
@@ -256,7 +260,7 @@ func (a api) stats(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a api) reply(w http.ResponseWriter, r *http.Request, status int, src sources.Source) error {
-	views, err := a.views(r.Context(), src.OrgID, []sources.Source{src})
+	views, err := a.views(r.Context(), src.OrgID, func(*store.Store) ([]sources.Source, error) { return []sources.Source{src}, nil })
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/insights-onprem/cost-sources/shared/sources"
+	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
 // view is a source as every response shows it (contract section 2.1).
@@ -50,17 +51,21 @@ type provisioning struct {
 	Updated  sources.Time  `json:"updated_timestamp"`
 }
 
-// views are the sources with what Koku's tables say about them.
-func (a api) views(ctx context.Context, org string, page []sources.Source) ([]view, error) {
-	details, err := a.db.Details(ctx, org, page)
-	if err != nil {
-		return nil, err
-	}
-	views := make([]view, 0, len(page))
-	for _, src := range page {
-		views = append(views, viewOf(src, details[src.UUID]))
-	}
-	return views, nil
+// views are the sources that find finds, with what Koku's tables say about them.
+func (a api) views(ctx context.Context, org string, find func(db *store.Store) ([]sources.Source, error)) ([]view, error) {
+	views := []view{}
+	err := a.db.OnOne(ctx, func(db *store.Store) error {
+		page, err := find(db)
+		if err != nil {
+			return err
+		}
+		details, err := db.Details(ctx, org, page)
+		for _, src := range page {
+			views = append(views, viewOf(src, details[src.UUID]))
+		}
+		return err
+	})
+	return views, err
 }
 
 func viewOf(src sources.Source, d sources.Details) view {
