@@ -38,6 +38,7 @@ var shared = map[string][]string{
 	"shared/httpapi":         {"shared/sources"},
 	"shared/outbox":          {"shared/store", "shared/sources"},
 	"shared/serve":           nil,
+	"shared/kafkaevents":     nil,
 	"shared/store/storetest": {"shared/store", "migrations"},
 	"shared/httpapi/apitest": {"shared/httpapi", "shared/identity"},
 	"migrations":             nil,
@@ -45,10 +46,11 @@ var shared = map[string][]string{
 }
 
 // forFunctions is what the packages of functions may import of ours.
-var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events", "shared/outbox", "shared/store", "shared/sources", "migrations"}
+var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events", "shared/outbox", "shared/store", "shared/sources", "migrations",
+	"shared/kafkaevents"} // only of those that speak to Kafka themselves, see below
 
 // writesKafka are the packages that may speak to Kafka themselves; all others post to a KafkaSink.
-var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "tests/kafka"}
+var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "shared/kafkaevents", "tests/kafka"}
 
 // TestLayers holds the dependency rule: main, its own package, httpapi and its like, sources, the standard
 // library, and nothing back.
@@ -63,7 +65,8 @@ func TestLayers(t *testing.T) {
 			}
 		}
 		for _, i := range p.Imports {
-			kafka := strings.Contains(i, "/sarama") || strings.Contains(i, "kafka_sarama") || strings.Contains(i, "/franz-go/")
+			kafka := strings.Contains(i, "/sarama") || strings.Contains(i, "kafka_sarama") || strings.Contains(i, "/franz-go/") ||
+				i == module+"shared/kafkaevents"
 			if kafka && !slices.Contains(writesKafka, path) {
 				t.Errorf("%s imports %s: only %v speak to Kafka", path, i, writesKafka)
 			}

@@ -31,7 +31,7 @@ type draining struct {
 
 func newDraining(d *Dispatcher) *draining {
 	r := &draining{Dispatcher: d, failed: map[int64]bool{}}
-	r.group.SetLimit(workers)
+	r.group.SetLimit(drainers)
 	return r
 }
 

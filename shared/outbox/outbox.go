@@ -22,6 +22,7 @@ import (
 
 const (
 	workers    = 32   // sources whose events are sent at once
+	drainers   = 8    // the same in a drain: nobody waits for what is late already, and new requests need the database
 	queueSize  = 4096 // sources that wait for a worker; beyond them the relay sees to it
 	tries      = 6    // of a source, over about 15 s, before it is left to the relay
 	firstDelay = 250 * time.Millisecond

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	pageSize     = 100             // events of a source read, and sent under one lease, at once
+	pageSize     = 25              // events of a source read, and sent under one lease, at once
 	sendWithin   = 4 * time.Second // of one event, and less than a lease
 	turnWithin   = store.LeaseFor + 5*time.Second
 	finishWithin = 1500 * time.Millisecond // after the end of a context, for what must not stay undone

@@ -60,6 +60,9 @@ func (w *world) suffer(ctx context.Context, f fault, r *rand.Rand) {
 	}
 }
 
+// rest is how long what a fault was on is left alone after it.
+const rest = 5 * time.Second
+
 // sufferAtRandom has faults happen until ctx ends, and returns when the last is over.
 func (w *world) sufferAtRandom(ctx context.Context, r *rand.Rand) {
 	var under sync.WaitGroup
@@ -79,6 +82,7 @@ func (w *world) sufferAtRandom(ctx context.Context, r *rand.Rand) {
 		if free {
 			under.Go(func() {
 				w.suffer(ctx, f, own)
+				wait(ctx, rest) // what never works cannot go wrong with others
 				mu.Lock()
 				defer mu.Unlock()
 				touched[f.on] = false

@@ -43,7 +43,7 @@ func TestHealedIsLeftAlone(t *testing.T) {
 	w.post(e)
 	w.bury(1, "provisioner", answering(503, "PostgreSQL is not available"))
 	repaired := httptest.NewRecorder() // as the relay has it asked again
-	request, err := cehttp.NewHTTPRequestFromEvent(t.Context(), "http://provisioner/", e)
+	request, err := cehttp.NewHTTPRequestFromEvent(t.Context(), "http://provisioner"+provision.TenantsPath, e)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,20 +1,14 @@
 package deadletters
 
 import (
-	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/IBM/sarama"
-	"github.com/cloudevents/sdk-go/protocol/kafka_sarama/v2"
 	cloudevents "github.com/cloudevents/sdk-go/v2"
-	"github.com/cloudevents/sdk-go/v2/binding"
-	"github.com/cloudevents/sdk-go/v2/types"
+
+	"github.com/insights-onprem/cost-sources/shared/kafkaevents"
 )
 
 // A letter is a record of the dead-letter topic. Anybody may have written it.
@@ -29,61 +23,17 @@ type letter struct {
 // noEvent is the reason of records that hold no CloudEvent.
 const noEvent = "not a CloudEvent"
 
-// readerHeaders are what the codec adds to a record.
-var readerHeaders = []string{"ce_kafkatopic", "ce_kafkapartition", "ce_kafkaoffset"}
-
 func readLetter(record *sarama.ConsumerMessage) letter {
 	l := letter{partition: record.Partition, offset: record.Offset, at: record.Timestamp.UTC(), reason: noEvent}
-	if e, err := readEvent(record); err == nil {
+	if e, err := kafkaevents.Read(record); err == nil && len(e.Source())+len(e.ID()) <= maxIdentity {
 		l.event, l.reason = e, reasonOf(*e)
 	}
 	return l
 }
 
-func readEvent(record *sarama.ConsumerMessage) (*cloudevents.Event, error) {
-	message := kafka_sarama.NewMessageFromConsumerMessage(record)
-	if message.ReadEncoding() == binding.EncodingUnknown {
-		return nil, binding.ErrUnknownEncoding
-	}
-	for _, header := range readerHeaders {
-		delete(message.Headers, header)
-	}
-	e, err := binding.ToEvent(context.Background(), message)
-	if err != nil {
-		return nil, err
-	}
-	return e, check(*e)
-}
-
 // maxIdentity is the greatest length of an event's source and id together: PostgreSQL has no index entry
 // for longer ones, and they could not be counted.
 const maxIdentity = 2000
-
-// check reports why e is no valid CloudEvent. Other than the SDK it looks at the text of the attributes too:
-// control characters, which the specification forbids, have no place in PostgreSQL either.
-func check(e cloudevents.Event) error {
-	if err := e.Validate(); err != nil {
-		return err
-	}
-	if len(e.Source())+len(e.ID()) > maxIdentity {
-		return errors.New("source and id are too long")
-	}
-	texts := map[string]any{"id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
-		"datacontenttype": e.DataContentType(), "dataschema": e.DataSchema()}
-	for name, value := range e.Extensions() {
-		texts[name] = value
-	}
-	for name, value := range texts {
-		text, err := types.Format(value)
-		if err != nil {
-			return fmt.Errorf("attribute %s: %w", name, err)
-		}
-		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-			return fmt.Errorf("attribute %s holds a control character", name)
-		}
-	}
-	return nil
-}
 
 // place says where the letter is in its topic.
 func (l letter) place() string { return fmt.Sprintf("%d/%d", l.partition, l.offset) }

@@ -1,54 +1,35 @@
 package localknative
 
 import (
-	"context"
 	"fmt"
 	"mime"
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/IBM/sarama"
-	"github.com/cloudevents/sdk-go/protocol/kafka_sarama/v2"
-	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
-	"github.com/cloudevents/sdk-go/v2/types"
+
+	"github.com/insights-onprem/cost-sources/shared/kafkaevents"
 )
 
 // wrappedType is the type of an event made of a record that is no CloudEvent.
 const wrappedType = "dev.knative.kafka.event"
 
-// readerHeaders are what the codec adds to a record. Knative has names of its own for them.
-var readerHeaders = []string{"ce_kafkatopic", "ce_kafkapartition", "ce_kafkaoffset"}
-
 // eventOf is what a KafkaSource makes of a record: the CloudEvent in it, in
 // binary or structured mode and with or without data, or else one around it.
 // Both say where the record stands.
 func eventOf(record *sarama.ConsumerMessage, namespace, name string) event.Event {
-	e, err := readEvent(record)
-	if err != nil {
+	var e event.Event
+	if read, err := kafkaevents.Read(record); err == nil {
+		e = *read
+	} else {
 		e = wrap(record, namespace, name)
 	}
 	// As text: an integer attribute has 32 bits.
 	e.SetExtension("knativekafkapartition", strconv.Itoa(int(record.Partition)))
 	e.SetExtension("knativekafkaoffset", strconv.FormatInt(record.Offset, 10))
 	return e
-}
-
-func readEvent(record *sarama.ConsumerMessage) (event.Event, error) {
-	message := kafka_sarama.NewMessageFromConsumerMessage(record)
-	if message.ReadEncoding() == binding.EncodingUnknown {
-		return event.Event{}, binding.ErrUnknownEncoding
-	}
-	for _, header := range readerHeaders {
-		delete(message.Headers, header)
-	}
-	e, err := binding.ToEvent(context.Background(), message)
-	if err != nil {
-		return event.Event{}, err
-	}
-	return *e, check(*e)
 }
 
 // wrap makes an event of a record that is none. Its content type goes as it is,
@@ -103,28 +84,4 @@ func printable(value []byte) string {
 		}
 		return r
 	}, strings.ToValidUTF8(string(value), ""))
-}
-
-// check reports why e is no valid CloudEvent. Other than the SDK it looks at the
-// text of the attributes too: with a control character, which the specification
-// forbids, no HTTP header would carry it.
-func check(e event.Event) error {
-	if err := e.Validate(); err != nil {
-		return err
-	}
-	texts := map[string]any{"id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
-		"datacontenttype": e.DataContentType(), "dataschema": e.DataSchema()}
-	for name, value := range e.Extensions() {
-		texts[name] = value
-	}
-	for name, value := range texts {
-		text, err := types.Format(value)
-		if err != nil {
-			return fmt.Errorf("attribute %s: %w", name, err)
-		}
-		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-			return fmt.Errorf("attribute %s holds a control character", name)
-		}
-	}
-	return nil
 }

@@ -1,11 +1,15 @@
 package localknative
 
-import "time"
+import (
+	"time"
+
+	"github.com/insights-onprem/cost-sources/shared/kafkaevents"
+)
 
 // What the tests reach that others need not.
 var (
 	EventOf = eventOf
-	Check   = check
+	Check   = kafkaevents.Check
 )
 
 // NewProgress returns the methods of a progress.

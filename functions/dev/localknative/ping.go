@@ -10,6 +10,8 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/uuid"
+
+	"github.com/insights-onprem/cost-sources/shared/kafkaevents"
 )
 
 const (
@@ -65,7 +67,7 @@ func (p Ping) validate() error {
 	case p.Data != "" && json.Unmarshal([]byte(p.Data), &object) != nil:
 		return fmt.Errorf("the Data of PingSource %s is no JSON object: %q", p.Name, p.Data)
 	}
-	if err := check(p.event()); err != nil {
+	if err := kafkaevents.Check(p.event()); err != nil {
 		return fmt.Errorf("events of PingSource %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	if err := absolute(p.SinkURL); err != nil {

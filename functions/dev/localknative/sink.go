@@ -14,6 +14,8 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/insights-onprem/cost-sources/shared/kafkaevents"
 )
 
 const (
@@ -115,7 +117,7 @@ func readRecord(r *http.Request) (*sarama.ProducerMessage, error) {
 		return nil, errTooLarge
 	}
 	if err == nil {
-		err = check(*e)
+		err = kafkaevents.Check(*e)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoEvent, err)

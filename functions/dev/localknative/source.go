@@ -12,6 +12,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/insights-onprem/cost-sources/shared/kafkaevents"
 )
 
 const (
@@ -79,7 +81,7 @@ func (s Source) validate() error {
 	if len(s.Brokers) == 0 || s.Topic == "" || s.Group == "" || s.Namespace == "" || s.Name == "" {
 		return errors.New("a KafkaSource needs Brokers, Topic, Group, Namespace and Name")
 	}
-	if err := check(wrap(&sarama.ConsumerMessage{Topic: s.Topic}, s.Namespace, s.Name)); err != nil {
+	if err := kafkaevents.Check(wrap(&sarama.ConsumerMessage{Topic: s.Topic}, s.Namespace, s.Name)); err != nil {
 		return fmt.Errorf("events of KafkaSource %s/%s: %w", s.Namespace, s.Name, err)
 	}
 	if err := absolute(s.SinkURL); err != nil {
