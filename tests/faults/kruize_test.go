@@ -55,9 +55,10 @@ func (k *kruize) forget(r *http.Request, name string) (status int) {
 		return http.StatusInternalServerError
 	case silent:
 		<-r.Context().Done()
+		return http.StatusGatewayTimeout // to nobody
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.known, name) // whether or not somebody waits for the answer
+	delete(k.known, name)
 	return http.StatusCreated
 }
