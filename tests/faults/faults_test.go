@@ -34,7 +34,7 @@ var faults = []fault{
 	}},
 	{"function stopped", "", func(ctx context.Context, w *world, r *rand.Rand, d time.Duration) error {
 		i := w.anyInstance(r)
-		i.end()
+		i.end(false)
 		wait(ctx, d/4)
 		return i.start(context.WithoutCancel(ctx))
 	}},

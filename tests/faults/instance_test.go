@@ -54,18 +54,23 @@ func (i *instance) kill() {
 		return
 	}
 	i.process.Kill()
-	i.problems = append(i.problems, i.process.Raced())
+	i.problems = append(i.problems, i.process.Crashed())
 	i.process = nil
 }
 
-// end ends the process in order, and keeps what was wrong with that.
-func (i *instance) end() {
+// end ends the process in order. That it had to break off what it was at is told by its status, which is a problem
+// only where nothing kept it from coming to an end.
+func (i *instance) end(undisturbed bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.process == nil {
 		return
 	}
-	i.problems = append(i.problems, i.process.End())
+	err := i.process.End()
+	if !undisturbed {
+		err = i.process.Crashed()
+	}
+	i.problems = append(i.problems, err)
 	i.process = nil
 }
 

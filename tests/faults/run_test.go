@@ -202,7 +202,7 @@ func (w *world) end() {
 	w.stopConsumers()
 	for _, instances := range w.functions {
 		for _, i := range instances {
-			i.end()
+			i.end(true)
 			if err := i.problem(); err != nil {
 				w.Error(err)
 			}

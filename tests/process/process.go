@@ -117,10 +117,13 @@ func (p *Process) failure() error {
 	return nil
 }
 
-// Raced reports what the race detector found, whatever the process ended of.
-func (p *Process) Raced() error {
-	if said := p.said.String(); strings.Contains(said, "DATA RACE") {
-		return fmt.Errorf("%s: %s", p.name, said)
+// Crashed reports a race or a panic, whatever the process ended of.
+func (p *Process) Crashed() error {
+	said := p.said.String()
+	for _, sign := range []string{"DATA RACE", "panic:", "fatal error:"} {
+		if strings.Contains(said, sign) {
+			return fmt.Errorf("%s: %s", p.name, said)
+		}
 	}
 	return nil
 }
