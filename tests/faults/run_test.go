@@ -61,7 +61,7 @@ func (w *world) suffer(ctx context.Context, f fault, r *rand.Rand) {
 }
 
 // rest is how long what a fault was on is left alone after it.
-const rest = 5 * time.Second
+const rest = 10 * time.Second
 
 // sufferAtRandom has faults happen until ctx ends, and returns when the last is over.
 func (w *world) sufferAtRandom(ctx context.Context, r *rand.Rand) {

@@ -120,7 +120,7 @@ func (p *Process) failure() error {
 // Crashed reports a race or a panic, whatever the process ended of.
 func (p *Process) Crashed() error {
 	said := p.said.String()
-	for _, sign := range []string{"DATA RACE", "panic:", "fatal error:"} {
+	for _, sign := range []string{"DATA RACE", "panic", "fatal error"} {
 		if strings.Contains(said, sign) {
 			return fmt.Errorf("%s: %s", p.name, said)
 		}
