@@ -97,6 +97,16 @@ func setup(t *testing.T) fixture {
 // ping sends a tick, which has to be answered with a status, and returns what the sink was sent.
 func (f fixture) ping(status int) []string {
 	f.Helper()
+	got, sent := f.tick()
+	if got != status {
+		f.Errorf("a ping is answered %d, want %d", got, status)
+	}
+	return sent
+}
+
+// tick is ping for any status.
+func (f fixture) tick() (status int, sent []string) {
+	f.Helper()
 	e := cloudevents.NewEvent()
 	e.SetID("1")
 	e.SetSource("/apis/v1/namespaces/dev/pingsources/relay")
@@ -110,10 +120,7 @@ func (f fixture) ping(status int) []string {
 		f.Fatal(err)
 	}
 	response.Body.Close()
-	if response.StatusCode != status {
-		f.Errorf("a ping is answered %d, want %d", response.StatusCode, status)
-	}
-	return f.sink.take()
+	return response.StatusCode, f.sink.take()
 }
 
 // save changes a source and stores it with an event; a new one where ref is zero.
@@ -221,6 +228,23 @@ func TestAsksLessAndLessOften(t *testing.T) {
 	f.want("then not for as long as it has waited", nil, f.ping(204))
 	if n := f.count(`sources.source WHERE next_attempt_at BETWEEN now() + interval '55 minutes' AND now() + interval '1 hour'`); n != 1 {
 		t.Error("after an hour the next time is not an hour away")
+	}
+}
+
+// TestBounded: however much is due, one ping asks for so much and no more, and the next ones for the rest.
+func TestBounded(t *testing.T) {
+	t.Parallel()
+
+	const due, perPing = 1050, 1000
+	f := setup(t)
+	f.exec(`
+		INSERT INTO sources.source (org_id, name, source_type, state, generation)
+		SELECT 'org1', 's', 'OCP', 'pending', 1 FROM generate_series(1, $1)`, due)
+	for asked := 0; asked < due; {
+		_, sent := f.tick() // 503 where its time did not suffice
+		if asked += len(sent); len(sent) == 0 || len(sent) > perPing {
+			t.Fatalf("a ping asks for %d, %d of %d by now", len(sent), asked, due)
+		}
 	}
 }
 
