@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/process"
 )
 
@@ -54,11 +55,11 @@ func start(t *testing.T, name string, env ...string) string {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	port, err := process.FreePort()
+	ports, err := storetest.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return port
+	return ports[0]
 }
 
 // await asks again until ok, which says what it still waits for, says nothing.

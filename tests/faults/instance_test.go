@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/process"
 )
 
@@ -21,8 +22,11 @@ type instance struct {
 }
 
 func newInstance(name string, env []string) (*instance, error) {
-	port, err := process.FreePort()
-	return &instance{name: name, env: append([]string{fmt.Sprintf("PORT=%d", port)}, env...), port: port}, err
+	ports, err := storetest.FreePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	return &instance{name: name, env: append([]string{fmt.Sprintf("PORT=%d", ports[0])}, env...), port: ports[0]}, nil
 }
 
 func (i *instance) url() string { return fmt.Sprintf("http://127.0.0.1:%d", i.port) }

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
-	"github.com/insights-onprem/cost-sources/tests/process"
 )
 
 // A postgres is a server of PostgreSQL that can be killed and comes back where it was, with what it had.
@@ -44,9 +43,11 @@ func (p *postgres) start(ctx context.Context) (err error) {
 
 // settle finds a folder and a port to stay at. The server's user has to reach the folder, whoever the tests run as.
 func (p *postgres) settle() (err error) {
-	if p.cfg.Port, err = process.FreePort(); err != nil {
+	ports, err := storetest.FreePorts(1)
+	if err != nil {
 		return err
 	}
+	p.cfg.Port = ports[0]
 	if p.cfg.DataDir, err = os.MkdirTemp("", "cost-sources-faults-"); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	tests "github.com/insights-onprem/cost-sources/tests/process"
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
 // functions are the services, each an image of its own, and what each cannot do without.
@@ -100,10 +100,11 @@ func TestFunctionsServe(t *testing.T) {
 	for name := range functions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			port, err := tests.FreePort()
+			ports, err := storetest.FreePorts(1)
 			if err != nil {
 				t.Fatal(err)
 			}
+			port := ports[0]
 			cmd, said := function(t, name, "", port)
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
 // embedded is a node inside this process.
@@ -20,7 +22,7 @@ type embedded struct {
 }
 
 func newEmbedded(folder string) (*embedded, error) {
-	ports, err := freePorts(1)
+	ports, err := storetest.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}

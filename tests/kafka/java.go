@@ -16,6 +16,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/google/uuid"
+
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
 // startTimeout is for a machine that has other work to do: alone it takes 3 s.
@@ -54,7 +56,7 @@ func newQuorum(ctx context.Context, folders ...string) ([]*java, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w\nKAFKA_BROKERS=host:port names a Kafka that is there already, KAFKA=embedded does without", err)
 	}
-	ports, err := freePorts(2 * len(folders))
+	ports, err := storetest.FreePorts(2 * len(folders))
 	if err != nil {
 		return nil, err
 	}

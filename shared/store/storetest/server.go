@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -81,9 +78,13 @@ var (
 )
 
 func startOnce(ctx context.Context, acct account, bin string, cfg ServerConfig) (*Server, error) {
-	port, err := choosePort(cfg.Port)
-	if err != nil {
-		return nil, err
+	port := cfg.Port
+	if port == 0 {
+		free, err := FreePorts(1)
+		if err != nil {
+			return nil, err
+		}
+		port = free[0] // somebody may be faster than the server, which then says so
 	}
 	dir, err := openDataDir(ctx, acct, cfg.DataDir)
 	if err != nil {
@@ -101,25 +102,6 @@ func startOnce(ctx context.Context, acct account, bin string, cfg ServerConfig) 
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
-}
-
-// choosePort returns a port that nobody listens on, unless one is wished for. Somebody may be faster than the server,
-// which then says so. It is not one of those that systems hand out by themselves: where a server is away for a moment,
-// the clients that look for it would be given its own port to look from.
-func choosePort(wish int) (int, error) {
-	if wish != 0 {
-		return wish, nil
-	}
-	const low, high, tries = 12000, 30000, 100
-	var err error
-	for range tries {
-		port := low + rand.IntN(high-low)
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("look for a free port: %w", err)
 }
 
 // ready waits until the server answers or has ended.

@@ -1,4 +1,4 @@
-package kafka
+package storetest
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"net"
 )
 
-// freePorts returns n ports of 127.0.0.1 that nobody listens on. They lie below
-// those that systems hand out by themselves: a broker that is away for a moment
-// does not find its port taken by somebody's outgoing connection.
-func freePorts(n int) ([]int, error) {
+// FreePorts returns n ports of 127.0.0.1 that nobody listens on. They lie below those that systems hand out by
+// themselves: where a server is away for a moment, the clients that look for it would be given its own port to look
+// from.
+func FreePorts(n int) ([]int, error) {
 	const low, high, tries = 12000, 30000, 1000
 	var ports []int
 	for range tries {
