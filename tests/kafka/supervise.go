@@ -60,12 +60,20 @@ func (p *process) runs() bool {
 	}
 }
 
-// tail returns the last lines of the log in a process's folder.
+// tail returns the last lines of a log, and before them the last that tell of errors: what a broker does to end in
+// order is more than what it ended of.
 func tail(folder string) string {
 	log, err := os.ReadFile(filepath.Join(folder, "log"))
 	if err != nil {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
-	return strings.Join(lines[max(0, len(lines)-40):], "\n")
+	last := lines[max(0, len(lines)-40):]
+	var errs []string
+	for _, line := range lines[:len(lines)-len(last)] {
+		if strings.Contains(line, " ERROR ") || strings.Contains(line, "Exception") {
+			errs = append(errs, line)
+		}
+	}
+	return strings.Join(append(errs[max(0, len(errs)-10):], last...), "\n")
 }
