@@ -60,7 +60,8 @@ func (w *world) same(what string, want, got []string) {
 	}
 }
 
-// inTheWay reports a source whose cluster a provider has that is not ours.
+// inTheWay reports a source whose cluster a provider has that is not ours. It has failed; where it had a provider with
+// another cluster it keeps that as it was, until a person has mended it: its data is not to be lost by a mistake.
 func (s *thing) inTheWay() bool { return s.org == foreignOrg && s.cluster == foreignCluster }
 
 func (s *thing) hasProvider() bool { return s.wantsProvider() && !s.inTheWay() }
@@ -83,17 +84,26 @@ func (w *world) checkSources(things []*thing) {
 	for _, s := range things {
 		want = append(want, fmt.Sprintf("%d %s %s %s %q %v %v %v", s.id, s.uuid, s.org, s.name, s.cluster, s.paused, s.gone, s.state()))
 		if !s.gone {
-			projected = append(projected, fmt.Sprintf("%d %s %s %s %q %v %v", s.id, s.uuid, s.org, s.name, s.cluster, s.paused, s.hasProvider()))
+			linked := fmt.Sprint(s.hasProvider())
+			if s.state() == "failed" {
+				linked = "failed"
+			}
+			projected = append(projected, fmt.Sprintf("%d %s %s %s %q %v %s", s.id, s.uuid, s.org, s.name, s.cluster, s.paused, linked))
 		}
 	}
 	w.same("sources", want, rows(w, w.sql, `
 		SELECT format('%s %s %s %s "%s" %s %s %s', id, uuid, org_id, name, cluster_id, paused::text, (deleted_at IS NOT NULL)::text, state)
 		FROM sources.source`))
 	w.same("api_sources", projected, rows(w, w.sql, `
-		SELECT format('%s %s %s %s "%s" %s %s', source_id, source_uuid, org_id, name, authentication->'credentials'->>'cluster_id',
-			paused::text, ((provider_id = source_uuid AND koku_uuid = source_uuid::text) IS TRUE)::text)
-		FROM public.api_sources`))
+		SELECT format('%s %s %s %s "%s" %s %s', p.source_id, p.source_uuid, p.org_id, p.name,
+			p.authentication->'credentials'->>'cluster_id', p.paused::text,
+			CASE WHEN s.state = 'failed' THEN s.state
+				ELSE ((p.provider_id = p.source_uuid AND p.koku_uuid = p.source_uuid::text) IS TRUE)::text END)
+		FROM public.api_sources p LEFT JOIN sources.source s ON s.id = p.source_id`))
 }
+
+// ofNoFailed is true for providers p of ours, but for those that a failed source has from before.
+const ofNoFailed = `p.name <> 'foreign' AND NOT EXISTS (SELECT FROM sources.source s WHERE s.uuid = p.uuid AND s.state = 'failed')`
 
 // checkProviders: exactly one for each source that is to have one, as it is now, and none of ours else; the same in
 // the tenants' copies.
@@ -113,11 +123,11 @@ func (w *world) checkProviders(things []*thing) {
 		FROM public.api_provider p
 		JOIN public.api_customer c ON c.id = p.customer_id
 		LEFT JOIN public.api_providerauthentication a ON a.id = p.authentication_id
-		WHERE p.name <> 'foreign'`))
+		WHERE `+ofNoFailed))
 	var got []string
 	for org := range orgs {
 		got = append(got, rows(w, w.sql, fmt.Sprintf(`
-			SELECT format('%%s %%s %%s', uuid, '%[1]s', name) FROM org%[1]s.reporting_tenant_api_provider WHERE name <> 'foreign'`, org))...)
+			SELECT format('%%s %%s %%s', uuid, '%[1]s', name) FROM org%[1]s.reporting_tenant_api_provider p WHERE `, org)+ofNoFailed)...)
 	}
 	w.same("tenants' copies of providers", copies, got)
 }
@@ -130,6 +140,12 @@ func (w *world) checkCredentials(things []*thing) {
 		if s.hasProvider() {
 			used[s.cluster] = true
 		}
+	}
+	for _, cluster := range rows(w, w.sql, `
+		SELECT a.credentials->>'cluster_id' FROM public.api_providerauthentication a
+		JOIN public.api_provider p ON p.authentication_id = a.id
+		WHERE NOT (`+ofNoFailed+`)`) {
+		used[cluster] = true
 	}
 	var want []string
 	for cluster := range used {
