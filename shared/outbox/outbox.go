@@ -53,8 +53,8 @@ type hint struct {
 // Open opens a store and a dispatcher of its outbox, and returns what stops both: the dispatcher, which has
 // until the context ends to send what it has been woken for, and then the store.
 //
-// The dispatcher has half of the connections for itself and no more: of many requests at once each would
-// otherwise have to wait behind the events of all others.
+// The dispatcher has half of the connections for itself and no more, at least one: of many requests at once
+// each would otherwise have to wait behind the events of all others.
 func Open(database store.Config, cfg Config) (*store.Store, *Dispatcher, func(context.Context) error, error) {
 	own := database
 	own.MaxConns = max(1, database.MaxConns/2)
