@@ -47,12 +47,16 @@ type actor struct {
 
 // act makes changes until ctx ends; one that has begun then is seen to its end.
 func (a *actor) act(ctx context.Context) {
+	pause := 300
+	if a.name == settler {
+		pause = 3000 // to make a schema takes as much of the machine as a hundred changes
+	}
 	for ctx.Err() == nil {
 		if err := a.step(); err != nil {
 			a.Errorf("%s in %s: %v", a.name, a.org, err)
 			return
 		}
-		wait(ctx, time.Duration(a.rand.IntN(300))*time.Millisecond)
+		wait(ctx, time.Duration(a.rand.IntN(pause))*time.Millisecond)
 	}
 }
 
