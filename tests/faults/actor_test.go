@@ -90,30 +90,30 @@ func (a *actor) step() error {
 	}
 	s := living[a.rand.IntN(len(living))]
 	switch n := a.rand.IntN(20); {
-	case n < 6:
+	case n < 5:
 		return a.create()
-	case n < 9:
+	case n < 7:
 		return a.attach(s)
-	case n < 11:
+	case n < 9:
 		return a.patch(s, func(s *thing) string {
 			a.calls++
 			s.name = fmt.Sprintf("%s-%d", a.name, a.calls)
 			return fmt.Sprintf(`{"name": %q}`, s.name)
 		})
-	case n < 13:
+	case n < 11:
 		return a.patch(s, func(s *thing) string {
 			s.paused = !s.paused
 			return fmt.Sprintf(`{"paused": %v}`, s.paused)
 		})
-	case n < 15:
+	case n < 13:
 		return a.patch(s, func(s *thing) string {
 			s.application = s.application || s.cluster == "" // its first cluster brings one
 			s.cluster = a.cluster()
 			return fmt.Sprintf(`{"source_ref": %q}`, s.cluster)
 		})
-	case n < 16:
+	case n < 14:
 		return a.detach(s)
-	case n < 18:
+	case n < 16:
 		return a.remove(s)
 	default:
 		return a.upload(s)

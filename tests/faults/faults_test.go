@@ -178,6 +178,16 @@ func (w *world) onLanes(ctx context.Context, d time.Duration, set func(*lane, bo
 	return nil
 }
 
+// victim is a living source, or one that there need not be where PostgreSQL cannot say.
+func (w *world) victim(ctx context.Context, r *rand.Rand) int {
+	var id int
+	err := w.sql.QueryRow(ctx, `SELECT id FROM sources.source WHERE deleted_at IS NULL ORDER BY random() LIMIT 1`).Scan(&id)
+	if err != nil {
+		return r.IntN(100)
+	}
+	return id
+}
+
 // forge posts a delete that nobody has made to a function. It says what it likes of a source, be it a living one.
 func (w *world) forge(ctx context.Context, r *rand.Rand) error {
 	e := cloudevents.NewEvent()
@@ -185,7 +195,7 @@ func (w *world) forge(ctx context.Context, r *rand.Rand) error {
 	e.SetSource(events.Source)
 	e.SetType([]string{events.TypeSourceDelete, events.TypeApplicationDelete}[r.IntN(2)])
 	e.SetTime(time.Now().Add(-time.Hour * time.Duration(r.IntN(1000))))
-	id := r.IntN(60)
+	id := w.victim(ctx, r)
 	e.SetSubject(fmt.Sprintf("sources/%d", id))
 	e.SetExtension("sequence", fmt.Sprint(r.IntN(1000)))
 	data := fmt.Sprintf(`{"source_id": %d, "org_id": %q, "application_type_id": 0}`, id, organizations[r.IntN(len(organizations))])
