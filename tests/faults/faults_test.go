@@ -72,18 +72,26 @@ var faults = []fault{
 	{"sink late", "sink", sinkThat(late)},
 	{"sink unheard", "sink", sinkThat(unheard)},
 	{"events twice", "twice", func(ctx context.Context, w *world, _ *rand.Rand, d time.Duration) error {
-		return w.onLanes(ctx, d, func(l *lane, on bool) { l.twice.Store(on) })
+		w.onLanes(func(l *lane, on bool) { l.twice.Store(on) }, func() { wait(ctx, 2*d) })
+		return nil
 	}},
 	{"events swapped", "swapped", func(ctx context.Context, w *world, _ *rand.Rand, d time.Duration) error {
-		return w.onLanes(ctx, d, func(l *lane, on bool) { l.swapped.Store(on) })
+		w.onLanes(func(l *lane, on bool) { l.swapped.Store(on) }, func() { wait(ctx, 2*d) })
+		return nil
 	}},
 	{"effect without commit", "unheard", func(ctx context.Context, w *world, _ *rand.Rand, d time.Duration) error {
-		return w.onLanes(ctx, d, func(l *lane, on bool) { l.unheard.Store(on) })
+		w.onLanes(func(l *lane, on bool) { l.unheard.Store(on) }, func() { wait(ctx, 2*d) })
+		return nil
 	}},
-	{"consumer gone", "consumers", func(ctx context.Context, w *world, r *rand.Rand, d time.Duration) error {
+	{"consumer gone", "unheard", func(ctx context.Context, w *world, r *rand.Rand, d time.Duration) error {
 		c := w.consumers[r.IntN(len(w.consumers))]
 		defer c.start()
-		if err := c.leave(); err != nil {
+		var err error
+		w.onLanes(func(l *lane, on bool) { l.unheard.Store(on) }, func() { // there has to be something that it leaves undone
+			wait(ctx, d/4)
+			err = c.leave()
+		})
+		if err != nil {
 			w.Logf("a consumer did not leave in order: %v", err) // Kafka may be away
 		}
 		wait(ctx, d/2)
@@ -169,13 +177,13 @@ func (p *postgres) away(ctx context.Context, d time.Duration) error {
 	return p.start(context.WithoutCancel(ctx))
 }
 
-func (w *world) onLanes(ctx context.Context, d time.Duration, set func(*lane, bool)) error {
+// onLanes has something go wrong on all ways to functions while during runs.
+func (w *world) onLanes(set func(l *lane, on bool), during func()) {
 	for _, l := range w.lanes {
 		set(l, true)
 		defer set(l, false)
 	}
-	wait(ctx, 2*d)
-	return nil
+	during()
 }
 
 // victim is a living source, or one that there need not be where PostgreSQL cannot say.
