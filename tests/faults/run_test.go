@@ -134,18 +134,22 @@ func (w *world) actors(seed uint64) (all []*actor) {
 	return all
 }
 
-// settle waits until nothing is left to do. An hour passes every few seconds, as the relay asks again for undone work
-// only after a while.
+// settle waits until nothing is left to do, as long as there is any progress. An hour passes every few seconds, as the
+// relay asks again for undone work only after a while.
 func (w *world) settle() {
 	w.Helper()
-	deadline := time.Now().Add(3 * time.Minute)
+	var before string
+	var deadline time.Time
 	for second := 0; ; second++ {
 		undone := w.undone()
 		if undone == "" {
 			return
 		}
+		if undone != before {
+			before, deadline = undone, time.Now().Add(3*time.Minute)
+		}
 		if time.Now().After(deadline) {
-			w.Fatalf("three minutes after the last fault: %s", undone)
+			w.Fatalf("for three minutes nothing has been done of this: %s", undone)
 		}
 		if second%12 == 0 {
 			if err := w.anHourLater(w.Context()); err != nil {

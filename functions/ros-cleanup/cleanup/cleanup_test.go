@@ -154,14 +154,14 @@ func TestWorkloadThatComesWhileKruizeIsAsked(t *testing.T) {
 	w.deleteSource(t, src)
 	var once sync.Once
 	var names []string
-	w.kruize.answer = func(answer http.ResponseWriter, _ *http.Request, _ string) {
+	w.kruize.answers(func(answer http.ResponseWriter, _ *http.Request, _ string) {
 		once.Do(func() {
 			w.seed(t, "org1", src.ID, "uuid-1", "prod", 3)
 			w.seed(t, "org1", src.ID, "uuid-2", "prod", 1)
 			names = w.experiments(t, "org1", src.ID)
 		})
 		answer.WriteHeader(http.StatusCreated)
-	}
+	})
 	wantStatus(t, w.serve(t), hint(t, events.TypeSourceDelete, src.ID), http.StatusNoContent)
 	w.wantGone(t, "org1", src.ID)
 	w.kruize.wantAsked(t, names) // each once
@@ -175,18 +175,18 @@ func TestWorkloadsThatComeAllTheTime(t *testing.T) {
 	w.seed(t, "org1", src.ID, "uuid-1", "prod", 1)
 	w.deleteSource(t, src)
 	workloads := 1
-	w.kruize.answer = func(answer http.ResponseWriter, _ *http.Request, _ string) { // one at a time, as each round has one
+	w.kruize.answers(func(answer http.ResponseWriter, _ *http.Request, _ string) { // one at a time, as each round has one
 		workloads++
 		w.seed(t, "org1", src.ID, "uuid-1", "prod", workloads)
 		answer.WriteHeader(http.StatusCreated)
-	}
+	})
 	wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusServiceUnavailable)
 	if asked := len(w.kruize.asked()); asked < 2 || asked > 10 {
 		t.Errorf("Kruize was asked %d times, want a few", asked)
 	}
 	w.wantCount(t, "org1", src.ID, counts(1, workloads))
 
-	w.kruize.answer = nil
+	w.kruize.answers(nil)
 	wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusNoContent)
 	w.wantGone(t, "org1", src.ID)
 }
@@ -197,12 +197,12 @@ func TestApplicationThatComesBackWhileKruizeIsAsked(t *testing.T) {
 	src := w.source(t, "org1")
 	w.seed(t, "org1", src.ID, "uuid-1", "prod", 1)
 	w.deleteApplication(t, src)
-	w.kruize.answer = func(answer http.ResponseWriter, _ *http.Request, _ string) {
+	w.kruize.answers(func(answer http.ResponseWriter, _ *http.Request, _ string) {
 		if err := w.attach(t, src); err != nil {
 			t.Error(err)
 		}
 		answer.WriteHeader(http.StatusCreated)
-	}
+	})
 	wantStatus(t, w.serve(t), hint(t, events.TypeApplicationDelete, src.ID), http.StatusNoContent)
 	w.wantCount(t, "org1", src.ID, counts(1, 1))
 	if w.cleaned(t, src) {

@@ -199,10 +199,10 @@ func TestPlainRecordLeavesWhatReportsMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	w.seed(t, "org1", 7000, "uuid-1", "prod", 1)
 	w.seed(t, "org1", 7000, "uuid-2", "prod", 1)
-	w.kruize.answer = func(answer http.ResponseWriter, _ *http.Request, _ string) {
+	w.kruize.answers(func(answer http.ResponseWriter, _ *http.Request, _ string) {
 		w.exec(t, `UPDATE clusters SET last_reported_at = now() + interval '1 day' WHERE cluster_uuid = 'uuid-2'`)
 		answer.WriteHeader(http.StatusCreated)
-	}
+	})
 	wantStatus(t, w.serve(t), plain(t, fmt.Sprintf(deletion, 7000), nil), http.StatusNoContent)
 	w.wantCount(t, "org1", 7000, counts(1, 1))
 }
@@ -212,10 +212,10 @@ func TestPlainRecordOfASourceThatAppearsMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	w.execRegistry(t, `ALTER SEQUENCE sources.source_id_seq RESTART 7000`)
 	w.seed(t, "org1", 7000, "uuid-1", "prod", 1)
-	w.kruize.answer = func(answer http.ResponseWriter, _ *http.Request, _ string) {
+	w.kruize.answers(func(answer http.ResponseWriter, _ *http.Request, _ string) {
 		w.source(t, "org1")
 		answer.WriteHeader(http.StatusCreated)
-	}
+	})
 	wantStatus(t, w.serve(t), plain(t, fmt.Sprintf(deletion, 7000), nil), http.StatusNoContent)
 	w.wantCount(t, "org1", 7000, counts(1, 1))
 }
@@ -225,12 +225,12 @@ func TestPlainRecordAgainAfterAFailure(t *testing.T) {
 	w := newWorld(t)
 	url := w.serve(t)
 	w.seed(t, "org1", 7000, "uuid-1", "prod", 2)
-	w.kruize.answer = func(answer http.ResponseWriter, _ *http.Request, _ string) {
+	w.kruize.answers(func(answer http.ResponseWriter, _ *http.Request, _ string) {
 		answer.WriteHeader(http.StatusInternalServerError)
-	}
+	})
 	wantStatus(t, url, plain(t, fmt.Sprintf(deletion, 7000), nil), http.StatusServiceUnavailable)
 	w.wantCount(t, "org1", 7000, counts(1, 2))
-	w.kruize.answer = nil
+	w.kruize.answers(nil)
 	for range 2 {
 		wantStatus(t, url, plain(t, fmt.Sprintf(deletion, 7000), nil), http.StatusNoContent)
 		w.wantGone(t, "org1", 7000)

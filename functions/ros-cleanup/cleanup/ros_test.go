@@ -38,9 +38,9 @@ func TestROSThatFailsAfterKruize(t *testing.T) {
 	}
 
 	w.exec(t, `DROP TRIGGER refuse ON clusters`)
-	w.kruize.answer = func(w http.ResponseWriter, _ *http.Request, _ string) {
+	w.kruize.answers(func(w http.ResponseWriter, _ *http.Request, _ string) {
 		http.Error(w, "Experiment not found!", http.StatusBadRequest)
-	}
+	})
 	wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusNoContent)
 	w.wantGone(t, "org1", src.ID)
 }

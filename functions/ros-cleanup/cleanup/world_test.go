@@ -270,11 +270,20 @@ func wantStatus(t *testing.T, to string, r *http.Request, want int) {
 // A kruizeServer answers 201 to what Kruize accepts, and remembers the names that it was asked to forget.
 type kruizeServer struct {
 	url string
-	// answer, if there is one, is called for each name and writes the answer.
-	answer func(w http.ResponseWriter, r *http.Request, name string)
 
-	mu    sync.Mutex
-	names []string
+	mu     sync.Mutex
+	answer answerFunc // nil where all is well
+	names  []string
+}
+
+// An answerFunc writes the answer for an experiment.
+type answerFunc func(w http.ResponseWriter, r *http.Request, name string)
+
+// answers sets what answers from now on. A request that its client has given up may still come after that.
+func (k *kruizeServer) answers(f answerFunc) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.answer = f
 }
 
 func newKruizeServer(t *testing.T) *kruizeServer {
@@ -296,9 +305,10 @@ func (k *kruizeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := body[0]["experiment_name"]
 	k.mu.Lock()
 	k.names = append(k.names, name)
+	answer := k.answer
 	k.mu.Unlock()
-	if k.answer != nil {
-		k.answer(w, r, name)
+	if answer != nil {
+		answer(w, r, name)
 		return
 	}
 	w.WriteHeader(http.StatusCreated)
