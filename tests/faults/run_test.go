@@ -92,9 +92,9 @@ func (w *world) sufferAtRandom(ctx context.Context, r *rand.Rand) {
 	}
 }
 
-// runFor has actors make changes and faults happen for a while, waits until all that was promised is done, and checks
+// runFor has actors make changes while goWrong has faults happen, waits until all that was promised is done, and checks
 // that it is.
-func (w *world) runFor(d time.Duration, seed uint64, faults func(context.Context)) {
+func (w *world) runFor(d time.Duration, seed uint64, goWrong func(context.Context)) {
 	w.Helper()
 	foreign := w.addForeign()
 	ctx, cancel := context.WithTimeout(w.Context(), d)
@@ -104,7 +104,7 @@ func (w *world) runFor(d time.Duration, seed uint64, faults func(context.Context
 	for _, a := range actors {
 		acting.Go(func() { a.act(ctx) })
 	}
-	faults(ctx)
+	goWrong(ctx)
 	acting.Wait()
 	w.timed("healed", w.settle)
 	w.timed("delivered all again", w.replay)
@@ -140,7 +140,7 @@ func (w *world) settle() {
 	w.Helper()
 	var before string
 	var deadline time.Time
-	for second := 0; ; second++ {
+	for round := 0; ; round++ {
 		undone := w.undone()
 		if undone == "" {
 			return
@@ -151,7 +151,7 @@ func (w *world) settle() {
 		if time.Now().After(deadline) {
 			w.Fatalf("for three minutes nothing has been done of this: %s", undone)
 		}
-		if second%12 == 0 {
+		if round%12 == 0 {
 			if err := w.anHourLater(w.Context()); err != nil {
 				w.Fatal(err)
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/insights-onprem/cost-sources/shared/events"
 )
 
-// An told is an event as it stands in the topic for the first time.
+// A told event is one as it stands in the topic for the first time.
 type told struct {
 	id, kind string
 	sequence int64
