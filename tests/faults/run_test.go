@@ -25,8 +25,8 @@ func TestEach(t *testing.T) {
 			w := newWorld(t)
 			r := rand.New(rand.NewPCG(1, 0))
 			w.runFor(8*time.Second, 1, func(ctx context.Context) {
-				wait(ctx, time.Second) // there has to be something that it can go wrong with
 				for ctx.Err() == nil {
+					wait(ctx, time.Second) // there has to be something that it can go wrong with
 					w.suffer(ctx, f, r)
 				}
 			})
