@@ -244,18 +244,25 @@ func (a *actor) upload(s *thing) error {
 	}
 	s.workloads += 1 + a.rand.IntN(3)
 	s.rosUnknown = true
+	if err := a.seed(s); err != nil {
+		a.rosSQL.Reset() // or the next upload would be given another connection that is dead
+	}
+	return nil
+}
+
+func (a *actor) seed(s *thing) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := rostest.Seed(ctx, a.rosSQL, bystander, s.id, s.cluster, "alias", 1); err != nil {
-		return nil
+		return err
 	}
 	s.others[s.cluster] = true
 	if err := rostest.Seed(ctx, a.rosSQL, a.org, s.id, s.cluster, "alias", s.workloads); err != nil {
-		return nil
+		return err
 	}
 	experiments, err := rostest.Experiments(ctx, a.rosSQL, a.org, s.id)
 	if err != nil {
-		return nil
+		return err
 	}
 	a.kruize.learn(experiments)
 	s.experiments, s.rosUnknown = experiments, false
