@@ -16,7 +16,7 @@ test: check ## all that CI runs; brings its own PostgreSQL and Apache Kafka (KAF
 	go test -race -shuffle=on -count=1 -timeout 40m ./...
 
 test-faults: ## random faults for a minute each: SEEDS fresh seeds, which it prints, or again the one that SEED names
-	go test -race -count=1 -timeout 4h -v -run TestRandom ./tests/faults -args -for=60s $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS))
+	go test -race -shuffle=on -count=1 -timeout 4h -v -run TestRandom ./tests/faults -args -for=60s $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS))
 
 test-schema: ## whether the API answers as its OpenAPI document says: schemathesis (Python, of bin/) against functions/dev (SEED)
 	tests/schema/run.sh

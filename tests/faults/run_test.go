@@ -200,7 +200,7 @@ func (w *world) replay() {
 	}
 }
 
-// end ends all functions in order, and then what calls them.
+// end ends what calls the functions, and then all of them in order.
 func (w *world) end() {
 	w.Helper()
 	w.stopConsumers()

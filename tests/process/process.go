@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Build builds packages of the module with the race detector into a folder of their own, which Remove
+// Build builds packages of the module with the race detector into a folder of their own, which the caller
 // removes. They are named as from the root of the module, such as "functions/relay".
 func Build(packages ...string) (dir string, err error) {
 	dir, err = os.MkdirTemp("", "cost-sources-")
@@ -58,9 +58,6 @@ func Start(dir, name string, env ...string) (*Process, error) {
 	}()
 	return p, nil
 }
-
-// Ended is closed when the process has ended.
-func (p *Process) Ended() <-chan struct{} { return p.ended }
 
 // Said is the end of what the process wrote.
 func (p *Process) Said() string { return p.said.String() }
