@@ -1,0 +1,266 @@
+#!/usr/bin/env bash
+# Brings cost-sources to a cluster with Knative Serving and Eventing, or brings it up to date:
+#
+#   deploy.sh [-s SETTINGS] [deploy] [--dry-run]   all of it; the same again changes nothing. upgrade is the same
+#   deploy.sh [-s SETTINGS] preflight              only what is wrong with the addresses outside, seen from inside
+#   deploy.sh [-s SETTINGS] rollback               traffic to the revisions that had it before the last deployment
+#   deploy.sh [-s SETTINGS] images [ARCHIVE]       builds the images and pushes them, or writes them to an archive
+#   deploy.sh [-s SETTINGS] render [FOLDER]        the manifests, one file each
+#
+# SETTINGS holds what is to be other than in settings/settings.env, which says what there is. KUBECTL, KN, KUSTOMIZE and KO say how these are called.
+#
+# It deletes nothing but finished Jobs: the offsets of a KafkaSource, and the topic of some KafkaSinks, go with them.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+read -ra kubectl <<<"${KUBECTL:-kubectl}"
+read -ra kn <<<"${KN:-kn}"
+read -ra kustomize <<<"${KUSTOMIZE:-kubectl kustomize}"
+read -ra ko <<<"${KO:-go run github.com/google/ko@v0.19.1}"
+functions=(sources applications provisioner ros-cleanup relay)
+commands=(preflight migrate dead-letters)
+wait_for=300s
+
+say() { echo "deploy: $*" >&2; }
+die() { say "$*"; exit 1; }
+k() { "${kubectl[@]}" -n "$namespace" "$@"; }
+
+declare -A setting # by name
+read_settings() { # FILE: over what was read before
+  local line name
+  while IFS= read -r line || [[ -n $line ]]; do
+    [[ -n $line && $line != \#* ]] || continue
+    name=${line%%=*}
+    [[ $line == *=* && ($1 == "$defaults" || -v setting[$name]) ]] || die "$1: there is no setting '$name'"
+    setting[$name]=${line#*=}
+  done <"$1"
+}
+
+components=()
+check_settings() {
+  case ${setting[KAFKA_AUTH]} in
+    none) ;;
+    sasl) components+=(kafka-secret kafka-sasl) ;;
+    sasl-tls) components+=(kafka-secret kafka-sasl kafka-tls) ;;
+    tls) components+=(kafka-secret kafka-tls) ;;
+    mtls) components+=(kafka-secret kafka-tls kafka-mtls) ;;
+    *) die "KAFKA_AUTH has to be none, sasl, sasl-tls, tls or mtls" ;;
+  esac
+  case ${setting[TOPICS]} in
+    create | exist) ;;
+    strimzi) components+=(strimzi-topics) ;;
+    *) die "TOPICS has to be create, strimzi or exist" ;;
+  esac
+  [[ -f $here/overlays/${setting[OVERLAY]}/kustomization.yaml ]] || die "OVERLAY has to be one of: $(cd "$here/overlays" && echo *)"
+}
+
+# The digests of this version's images, if `images` built them.
+images_file() { echo "$(dirname "$settings")/images-${setting[VERSION]}.txt"; }
+
+image() { # NAME: by digest if that is known, else by tag
+  local file ref; file=$(images_file)
+  if [[ -f $file ]]; then
+    ref=$(grep -E "/$1(:[^@/]*)?@" "$file") || die "$file does not have the image $1"
+    echo "{name: cost-sources/$1, newName: $(sed 's/[:@][^/]*$//' <<<"$ref"), digest: ${ref##*@}}"
+  else
+    echo "{name: cost-sources/$1, newName: ${setting[IMAGE_REPOSITORY]}/$1, newTag: \"${setting[VERSION]}\"}"
+  fi
+}
+
+site() { # the kustomization that the settings amount to
+  local name kind; local -A images
+  for name in "${functions[@]}" "${commands[@]}"; do images[$name]=$(image "$name"); done
+  cat <<YAML
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../overlays/${setting[OVERLAY]}]
+components: [$(IFS=,; echo "${components[*]/#/../components/}")]
+labels:
+- pairs: {app.kubernetes.io/version: "${setting[VERSION]}"}
+  fields: [{group: serving.knative.dev, kind: Service, path: spec/template/metadata/labels, create: true}]
+images:
+$(printf -- '- %s\n' "${images[@]}")
+patches:
+YAML
+  for kind in KafkaSink KafkaSource; do
+    echo "- {target: {kind: $kind}, patch: '[{\"op\": \"add\", \"path\": \"/spec/bootstrapServers\", \"value\": [\"${setting[KAFKA_BOOTSTRAP]//,/\", \"}\"]}]'}"
+  done
+}
+
+render() { # [FOLDER]: one file for each object, named by its kind and its name; or all to stdout
+  rm -rf "$work/knative"
+  cp -r "$here" "$work/knative"
+  mkdir -p "$work/knative/site" ${1:+"$1"}
+  for name in "${!setting[@]}"; do echo "$name=${setting[$name]}"; done >"$work/knative/settings/settings.env"
+  site >"$work/knative/site/kustomization.yaml"
+  "${kustomize[@]}" "$work/knative/site" ${1:+-o "$1"}
+}
+
+# What has to be there before anything can be brought.
+check_cluster() {
+  local crd secret
+  for crd in services.serving.knative.dev sinkbindings.sources.knative.dev pingsources.sources.knative.dev \
+    kafkasinks.eventing.knative.dev kafkasources.sources.knative.dev; do
+    "${kubectl[@]}" get crd "$crd" >/dev/null 2>"$work/error" ||
+      die "the cluster has no $crd; Knative Serving, Eventing and its Kafka sink and source are needed: $(cat "$work/error")"
+  done
+  "${kubectl[@]}" get namespace "$namespace" >/dev/null 2>&1 || "${kubectl[@]}" create namespace "$namespace" >&2
+  for secret in cost-sources-database cost-sources-ros $(needed_secrets); do
+    k get secret "$secret" >/dev/null 2>&1 || die "namespace $namespace has no secret $secret; see $here/settings/settings.env"
+  done
+}
+
+needed_secrets() {
+  [[ ${setting[AUTH_MODE]} != identity ]] || echo cost-sources-gateway
+  [[ ${setting[KAFKA_AUTH]} == none ]] || echo cost-sources-kafka
+}
+
+apply() { # PATTERN...: the rendered files whose names match
+  local pattern file
+  for pattern in "$@"; do
+    for file in "$work"/out/$pattern; do
+      [[ -e $file ]] || continue
+      "${kubectl[@]}" apply "${dry_run[@]}" -f "$file" >&2
+      mv "$file" "$work/applied/"
+    done
+  done
+}
+
+run_job() { # NAME: runs it to its end, and shows what it said
+  local file=$work/out/batch_v1_job_$1.yaml
+  if ((${#dry_run[@]})); then apply "batch_v1_job_$1.yaml"; return; fi
+  say "$1"
+  k delete job "$1" --ignore-not-found --wait >/dev/null
+  apply "$(basename "$file")"
+  k wait --for=condition=complete --timeout="$wait_for" "job/$1" >/dev/null 2>&1 &
+  local complete=$!
+  k wait --for=condition=failed --timeout="$wait_for" "job/$1" >/dev/null 2>&1 &
+  local failed=$!
+  wait -n || true
+  kill $complete $failed 2>/dev/null || true
+  k logs "job/$1" >&2 || true
+  [[ $(k get job "$1" -o 'jsonpath={.status.succeeded}') == 1 ]] || die "$1 failed: ${*:2}"
+}
+
+ready() { # KIND: all of ours of that kind
+  ((${#dry_run[@]})) || k wait --for=condition=Ready --timeout="$wait_for" "$1" -l app.kubernetes.io/part-of=cost-sources >/dev/null ||
+    die "not ready: $(k get "$1" -l app.kubernetes.io/part-of=cost-sources)"
+}
+
+serving() { # FUNCTION: the revision that has its traffic, if any
+  k get ksvc "$1" -o 'jsonpath={.status.traffic[0].revisionName}' 2>/dev/null || true
+}
+
+# kn waits until the revision is ready, and traffic stays where it was until then.
+apply_functions() {
+  local name; local -A before=()
+  for name in "${functions[@]}"; do before[$name]=$(serving "$name"); done
+  for name in "${functions[@]}"; do
+    bound "$name"
+    if ((${#dry_run[@]})); then apply "serving.knative.dev_v1_service_$name.yaml"; continue; fi
+    "${kn[@]}" service apply "$name" -n "$namespace" -f "$work/out/serving.knative.dev_v1_service_$name.yaml" \
+      --wait-timeout "${wait_for%s}" >&2 || die "$name: $(k get revision -l serving.knative.dev/service="$name")"
+    mv "$work/out/serving.knative.dev_v1_service_$name.yaml" "$work/applied/"
+    [[ $(serving "$name") == "${before[$name]}" ]] || remember
+  done
+}
+
+# The first binding of a cluster takes a moment to reach the webhook that carries it out.
+bound() { # FUNCTION
+  [[ -e $work/applied/sources.knative.dev_v1_sinkbinding_$1.yaml ]] && ((${#dry_run[@]} == 0)) || return 0
+  local file=$work/out/serving.knative.dev_v1_service_$1.yaml
+  for _ in $(seq 60); do
+    "${kubectl[@]}" apply --dry-run=server -f "$file" -o yaml | grep -q 'name: K_SINK' && return
+    sleep 1
+  done
+  die "$1 is not given K_SINK: $(k get sinkbinding "$1")"
+}
+
+# Where rollback finds the revisions that had the traffic before.
+remember() {
+  local name revisions=()
+  for name in "${functions[@]}"; do revisions+=("--from-literal=$name=${before[$name]}"); done
+  k create configmap cost-sources-previous "${revisions[@]}" --dry-run=client -o yaml | k apply -f - >/dev/null
+}
+
+deploy() {
+  check_cluster
+  render "$work/out"
+  apply 'networking.k8s.io_*'
+  run_job preflight "mend what it says"
+  run_job migrate "run it again when that is mended; it goes on where it stopped"
+  case ${setting[TOPICS]} in
+    create) run_job topics "mend what it says" ;;
+    strimzi) apply '*_kafkatopic_*'; ready_topics ;;
+  esac
+  rm -f "$work/out/batch_v1_job_topics.yaml"
+  apply '*_kafkasink_*'; ready kafkasink
+  apply '*_sinkbinding_*'
+  apply_functions
+  apply '*_kafkasource_*' '*_pingsource_*' '*'
+  ready sinkbinding; ready kafkasource; ready pingsource
+  say "done: http://${setting[HOST]}/api/cost-management/v1/sources"
+}
+
+ready_topics() {
+  ((${#dry_run[@]})) || "${kubectl[@]}" -n "${setting[KAFKA_NAMESPACE]}" wait --for=condition=Ready --timeout="$wait_for" \
+    kafkatopic -l app.kubernetes.io/part-of=cost-sources >/dev/null
+}
+
+preflight() {
+  check_cluster
+  render "$work/out"
+  run_job preflight "mend what it says"
+}
+
+rollback() {
+  local name revision
+  for name in "${functions[@]}"; do
+    revision=$(k get configmap cost-sources-previous -o "jsonpath={.data.$name}") || die "there is nothing to go back to"
+    [[ -n $revision ]] || continue # it is new since
+    say "$name: $(serving "$name") -> $revision"
+    ((${#dry_run[@]})) || "${kn[@]}" service update "$name" -n "$namespace" --traffic "$revision=100" \
+      --wait-timeout "${wait_for%s}" >&2
+  done
+}
+
+images() { # [ARCHIVE]
+  local version paths; version=${setting[VERSION]} paths=()
+  for name in "${functions[@]}" preflight dead-letters; do paths+=("./functions/$name"); done
+  paths+=(./migrations/migrate)
+  export KO_DOCKER_REPO; KO_DOCKER_REPO=${setting[IMAGE_REPOSITORY]}
+  cd "$here/.."
+  if [[ -n ${1:-} ]]; then
+    "${ko[@]}" build --base-import-paths --tags "$version" --push=false --tarball "$1" "${paths[@]}"
+  else
+    "${ko[@]}" build --base-import-paths --tags "$version" --sbom spdx --image-refs "$(images_file)" "${paths[@]}"
+  fi
+}
+
+defaults=$here/settings/settings.env settings=$defaults dry_run=() arguments=()
+while (($#)); do
+  case $1 in
+    -s) settings=${2:?SETTINGS}; shift ;;
+    --dry-run) dry_run=(--dry-run=server) ;;
+    -h | --help) sed -n '2,/^set/{s/^# \?//p}' "$0"; exit ;;
+    -*) die "there is no option $1; see --help" ;;
+    *) arguments+=("$1") ;;
+  esac
+  shift
+done
+command=${arguments[0]:-deploy}
+[[ -f $settings ]] || die "there is no file $settings"
+settings=$(realpath "$settings")
+read_settings "$defaults"
+read_settings "$settings"
+check_settings
+namespace=${setting[NAMESPACE]}
+work=$(mktemp -d)
+mkdir "$work/applied"
+trap 'rm -rf "$work"' EXIT
+case $command in
+  deploy | upgrade) deploy ;;
+  preflight | rollback) "$command" ;;
+  images | render) "$command" "${arguments[@]:1}" ;;
+  *) die "there is no command '$command'; see --help" ;;
+esac
