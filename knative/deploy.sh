@@ -225,15 +225,16 @@ rollback() {
 }
 
 images() { # [ARCHIVE]
-  local version paths; version=${setting[VERSION]} paths=()
+  local name paths=(./migrations/migrate)
   for name in "${functions[@]}" preflight dead-letters; do paths+=("./functions/$name"); done
-  paths+=(./migrations/migrate)
-  export KO_DOCKER_REPO; KO_DOCKER_REPO=${setting[IMAGE_REPOSITORY]}
   cd "$here/.."
-  if [[ -n ${1:-} ]]; then
-    "${ko[@]}" build --base-import-paths --tags "$version" --push=false --tarball "$1" "${paths[@]}"
+  export KO_DOCKER_REPO=${setting[IMAGE_REPOSITORY]}
+  local build=("${ko[@]}" build --base-import-paths --tags "${setting[VERSION]}" --sbom spdx)
+  if [[ -n ${1:-} ]]; then # an archive holds one platform
+    "${build[@]}" --platform "linux/$(go env GOARCH)" --push=false --tarball "$1" "${paths[@]}"
   else
-    "${ko[@]}" build --base-import-paths --tags "$version" --sbom spdx --image-refs "$(images_file)" "${paths[@]}"
+    "${build[@]}" --image-refs "$work/images" "${paths[@]}"
+    mv "$work/images" "$(images_file)"
   fi
 }
 
