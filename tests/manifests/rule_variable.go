@@ -1,0 +1,164 @@
+package manifests
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+)
+
+// A program is what the pods of one name run, and the variables that it reads (contract section 7).
+type program struct {
+	image    string // if it is another than the pod's name
+	required []string
+	optional []string
+}
+
+var (
+	functions = []string{"applications", "provisioner", "relay", "ros-cleanup", "sources"}
+	senderOf  = []string{"applications", "relay", "sources"} // those that read K_SINK
+
+	database = []string{"DATABASE_URL_FILE", "DATABASE_MAX_CONNS"}
+	caller   = []string{"AUTH_MODE", "RBAC_URL"}
+	modes    = []string{"OIDC_ISSUER", "OIDC_AUDIENCE", "GATEWAY_SECRET"}
+	kafka    = []string{"KAFKA_BROKERS", "SOURCES_EVENT_TOPIC", "DEAD_TOPIC"}
+
+	programs = map[string]program{
+		"sources":      {required: slices.Concat(database, caller), optional: slices.Concat(modes, []string{"SOURCE_REF_REQUIRED", "CREATE_WAIT"})},
+		"applications": {required: slices.Concat(database, caller), optional: modes},
+		"provisioner":  {required: database, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
+		"ros-cleanup":  {required: slices.Concat(database, []string{"ROS_DATABASE_URL"}), optional: []string{"KRUIZE_URL", "KRUIZE_TIMEOUT", "PLAIN_RECORDS"}},
+		"relay":        {required: database},
+		"migrate":      {required: []string{"DATABASE_URL_FILE"}},
+		"topics":       {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR", "DATABASE_URL_FILE"}},
+		"preflight": {required: slices.Concat([]string{"DATABASE_URL_FILE", "ROS_DATABASE_URL"}, caller, kafka),
+			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "TOPICS", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
+	}
+)
+
+// programOf is the image's name.
+func programOf(pod string) string {
+	if p := programs[pod]; p.image != "" {
+		return p.image
+	}
+	return pod
+}
+
+// everywhere are read by every process: by ours, by Go, and by OpenTelemetry.
+func everywhere(name string) bool {
+	return slices.Contains([]string{"LOG_LEVEL", "ONPREM", "SSL_CERT_DIR"}, name) || strings.HasPrefix(name, "OTEL_")
+}
+
+// variables: a function without a variable that it needs ends at once, and its revision never gets ready; one that
+// nobody reads is misspelt. K_SINK comes from the SinkBinding, and what else begins so, from Knative.
+func variables(pod pod, r *Rendering, p *problems) {
+	known, ok := programs[pod.name]
+	p.unless(ok, "nothing is known here about the variables of %s", pod.name)
+	for _, c := range pod.spec.Containers {
+		p.unless(len(c.EnvFrom) == 0, "envFrom sets variables that nobody sees here")
+		for _, name := range slices.Concat(known.required, forMode(pod.name, r.Settings["AUTH_MODE"])) {
+			i := slices.IndexFunc(c.Env, func(v core.EnvVar) bool { return v.Name == name })
+			p.unless(i >= 0 && (c.Env[i].Value != "" || c.Env[i].ValueFrom != nil), "%s is not set", name)
+		}
+		for i, v := range c.Env {
+			reads := slices.Contains(known.required, v.Name) || slices.Contains(known.optional, v.Name) || everywhere(v.Name)
+			p.unless(reads, "%s is set, which it does not read", v.Name)
+			p.unless(!slices.ContainsFunc(c.Env[:i], func(w core.EnvVar) bool { return w.Name == v.Name }), "%s is set twice", v.Name)
+		}
+	}
+}
+
+// forMode are the variables that the two APIs need besides for an AUTH_MODE.
+func forMode(pod, mode string) []string {
+	switch {
+	case !slices.Contains(programs[pod].required, "AUTH_MODE"):
+		return nil
+	case mode == "jwt":
+		return []string{"OIDC_ISSUER", "OIDC_AUDIENCE"}
+	default:
+		return []string{"GATEWAY_SECRET"}
+	}
+}
+
+// readable says which variables have a form, in which an empty text is none.
+var readable = map[string]func(string) error{
+	"CREATE_WAIT":         asDuration,
+	"KRUIZE_TIMEOUT":      asDuration,
+	"SOURCE_REF_REQUIRED": asBool,
+	"PLAIN_RECORDS":       asBool,
+	"LOG_LEVEL":           func(text string) error { return new(slog.Level).UnmarshalText([]byte(text)) },
+	"AUTH_MODE":           oneOf("jwt", "identity"),
+	"TOPICS":              oneOf("create", "strimzi", "exist"),
+	"DATABASE_MAX_CONNS":  asNumber,
+	"CONNECTIONS_NEEDED":  asNumber,
+	"TOPIC_REPLICATION":   asNumber,
+}
+
+func asDuration(text string) error { _, err := time.ParseDuration(text); return err }
+func asBool(text string) error     { _, err := strconv.ParseBool(text); return err }
+func asNumber(text string) error   { _, err := strconv.Atoi(text); return err }
+
+func oneOf(words ...string) func(string) error {
+	return func(text string) error {
+		if !slices.Contains(words, text) {
+			return errors.New("none of " + strings.Join(words, ", "))
+		}
+		return nil
+	}
+}
+
+// values: on its way through YAML a text can become something else, and a function ends at once where a value cannot be.
+func values(pod pod, _ *Rendering, p *problems) {
+	for _, c := range pod.spec.Containers {
+		for _, v := range c.Env {
+			if read, ok := readable[v.Name]; ok && v.ValueFrom == nil {
+				err := read(v.Value)
+				p.unless(err == nil, "%s is %q: %v", v.Name, v.Value, err)
+			}
+		}
+	}
+}
+
+// literal is the value of a variable that is written out.
+func literal(env []core.EnvVar, name string) string {
+	for _, v := range env {
+		if v.Name == name {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+// siteSecrets are those that a site makes, with the keys that are read; nil for any.
+var siteSecrets = map[string][]string{
+	"cost-sources-database": {"url"},
+	"cost-sources-ros":      {"url"},
+	"cost-sources-gateway":  {"secret"},
+	"cost-sources-kafka":    nil,
+}
+
+// secrets: passwords reach a function by reference only, as whoever may read a Service may not read a Secret; and the
+// Secrets are those that the settings name, so that a site knows which to make.
+func secrets(pod pod, _ *Rendering, p *problems) {
+	for _, c := range pod.spec.Containers {
+		for _, v := range c.Env {
+			secret := slices.Contains([]string{"DATABASE_URL", "ROS_DATABASE_URL", "GATEWAY_SECRET"}, v.Name)
+			p.unless(!secret || v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil, "%s is written out, and not taken from a Secret", v.Name)
+			if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
+				ref := v.ValueFrom.SecretKeyRef
+				keys, ok := siteSecrets[ref.Name]
+				p.unless(ok && (keys == nil || slices.Contains(keys, ref.Key)), "%s is %s of the Secret %s, which no site makes", v.Name, ref.Key, ref.Name)
+			}
+		}
+	}
+	for _, v := range pod.spec.Volumes {
+		if v.Secret != nil {
+			_, ok := siteSecrets[v.Secret.SecretName]
+			p.unless(ok, "volume %s is the Secret %s, which no site makes", v.Name, v.Secret.SecretName)
+		}
+	}
+}
