@@ -73,7 +73,10 @@ func read(document []byte) (object, []string) {
 		return o, []string{fmt.Sprintf("%v: nothing is known here about %s %s", o, o.GetAPIVersion(), o.GetKind())}
 	}
 	into := kind()
-	problems := published(o)
+	if problems := published(o); len(problems) > 0 {
+		return o, problems
+	}
+	var problems []string
 	for _, err := range decode(text, into) {
 		problems = append(problems, fmt.Sprintf("%v: %v", o, err))
 	}

@@ -98,6 +98,14 @@ func walk(value any, path string, what func(path, text string)) {
 	}
 }
 
+// fixed: under a tag that moves, two instances of a function run two programs, and a rollback goes nowhere.
+func fixed(r *Rendering) []string {
+	p := problems{about: "VERSION"}
+	version := r.Settings["VERSION"]
+	p.unless(version != "" && version != "latest", "%q is no version", version)
+	return p.found
+}
+
 // secretsElsewhere: what is rendered ends up in repositories and pipelines. A site makes its Secrets by itself.
 func secretsElsewhere(r *Rendering) []string {
 	var p problems

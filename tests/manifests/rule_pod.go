@@ -70,13 +70,12 @@ func resources(pod pod, _ *Rendering, p *problems) {
 var digest = regexp.MustCompile(`^@sha256:[0-9a-f]{64}$`)
 
 // images: an image is of ours, of the version that the settings name or, where deploy.sh has built it, its digest.
-// A tag that moves would have two instances of a function run two programs.
 func images(pod pod, r *Rendering, p *problems) {
 	repository, version := r.Settings["IMAGE_REPOSITORY"]+"/", ":"+r.Settings["VERSION"]
 	for _, c := range pod.spec.Containers {
 		image := repository + programOf(pod.name)
 		rest, ours := strings.CutPrefix(c.Image, image)
-		p.unless(ours && (rest == version || digest.MatchString(rest)) && rest != ":latest", "its image is %q, not %s%s or its digest", c.Image, image, version)
+		p.unless(ours && (rest == version || digest.MatchString(rest)), "its image is %q, not %s%s or its digest", c.Image, image, version)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/ptr"
 	ingress "knative.dev/networking/pkg/apis/networking/v1alpha1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -52,15 +53,13 @@ func ingressPaths(paths []ingress.HTTPIngressPath, r *Rendering, p *problems) {
 		for _, earlier := range paths[:n] {
 			p.unless(!strings.HasPrefix(path.Path, earlier.Path), "%s stands after %s, which takes its requests", path.Path, earlier.Path)
 		}
-		if len(path.Splits) != 1 {
-			p.unless(false, "%s has %d splits", path.Path, len(path.Splits))
-			continue
+		p.unless(len(path.Splits) == 1, "%s has %d splits", path.Path, len(path.Splits))
+		for _, split := range path.Splits {
+			p.unless(split.ServiceNamespace == r.Settings["NAMESPACE"], "%s goes to the namespace %q", path.Path, split.ServiceNamespace)
+			inside := split.ServiceName + "." + r.Settings["NAMESPACE"] + ".svc.cluster.local"
+			p.unless(path.RewriteHost == inside, "%s has rewriteHost %q, not %q", path.Path, path.RewriteHost, inside)
+			got[path.Path] = split.ServiceName
 		}
-		split := path.Splits[0]
-		p.unless(split.ServiceNamespace == r.Settings["NAMESPACE"], "%s goes to the namespace %q", path.Path, split.ServiceNamespace)
-		inside := split.ServiceName + "." + r.Settings["NAMESPACE"] + ".svc.cluster.local"
-		p.unless(path.RewriteHost == inside, "%s has rewriteHost %q, not %q", path.Path, path.RewriteHost, inside)
-		got[path.Path] = split.ServiceName
 	}
 	routed(got, p)
 }
@@ -76,11 +75,10 @@ func httpRoutes(r *Rendering) []string {
 		for _, rule := range route.Spec.Rules {
 			p.unless(len(rule.BackendRefs) == 1, "a rule has %d backendRefs", len(rule.BackendRefs))
 			for _, match := range rule.Matches {
-				if match.Path == nil || match.Path.Value == nil || match.Path.Type == nil || *match.Path.Type != gateway.PathMatchPathPrefix {
-					p.unless(false, "a match is no PathPrefix")
-					continue
-				}
-				got[*match.Path.Value] = rewritten(rule.Filters, r.Settings["NAMESPACE"])
+				path := ptr.Deref(match.Path, gateway.HTTPPathMatch{})
+				kind, value := ptr.Deref(path.Type, gateway.PathMatchPathPrefix), ptr.Deref(path.Value, "/")
+				p.unless(kind == gateway.PathMatchPathPrefix, "%s is matched as %s, not as PathPrefix", value, kind)
+				got[value] = rewritten(rule.Filters, r.Settings["NAMESPACE"])
 			}
 		}
 		routed(got, p)

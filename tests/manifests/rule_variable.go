@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"slices"
@@ -57,7 +58,10 @@ func everywhere(name string) bool {
 // nobody reads is misspelt. K_SINK comes from the SinkBinding, and what else begins so, from Knative.
 func variables(pod pod, r *Rendering, p *problems) {
 	known, ok := programs[pod.name]
-	p.unless(ok, "nothing is known here about the variables of %s", pod.name)
+	if !ok {
+		p.unless(false, "nothing is known here about the variables of %s", pod.name)
+		return
+	}
 	for _, c := range pod.spec.Containers {
 		p.unless(len(c.EnvFrom) == 0, "envFrom sets variables that nobody sees here")
 		for _, name := range slices.Concat(known.required, forMode(pod.name, r.Settings["AUTH_MODE"])) {
@@ -111,14 +115,22 @@ func oneOf(words ...string) func(string) error {
 	}
 }
 
+// settingOf is the setting behind a variable, where it has another name.
+var settingOf = map[string]string{"KAFKA_BROKERS": "KAFKA_BOOTSTRAP", "SOURCES_EVENT_TOPIC": "TOPIC"}
+
 // values: on its way through YAML a text can become something else, and a function ends at once where a value cannot be.
-func values(pod pod, _ *Rendering, p *problems) {
+func values(pod pod, r *Rendering, p *problems) {
 	for _, c := range pod.spec.Containers {
 		for _, v := range c.Env {
-			if read, ok := readable[v.Name]; ok && v.ValueFrom == nil {
+			if v.ValueFrom != nil {
+				continue
+			}
+			if read, ok := readable[v.Name]; ok {
 				err := read(v.Value)
 				p.unless(err == nil, "%s is %q: %v", v.Name, v.Value, err)
 			}
+			set, ok := r.Settings[cmp.Or(settingOf[v.Name], v.Name)]
+			p.unless(!ok || v.Value == set, "%s is %q, but the settings say %q", v.Name, v.Value, set)
 		}
 	}
 }

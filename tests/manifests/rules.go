@@ -17,6 +17,7 @@ var rules = []rule{
 	{"objects are ours", belongs},
 	{"names are valid", valid},
 	{"settings are replaced", replaced},
+	{"the version is one", fixed},
 	{"secrets are the site's", secretsElsewhere},
 
 	{"functions are the five", theFive},
