@@ -151,18 +151,18 @@ serving() { # FUNCTION: the revision that has its traffic, if any
   k get ksvc "$1" -o 'jsonpath={.status.traffic[0].revisionName}' 2>/dev/null || true
 }
 
-# kn waits until the revision is ready, and traffic stays where it was until then.
+# Traffic stays where it was until the new revision of a function is ready.
 apply_functions() {
   local name; local -A before=()
   for name in "${functions[@]}"; do before[$name]=$(serving "$name"); done
   for name in "${functions[@]}"; do
     bound "$name"
     if ((${#dry_run[@]})); then apply "serving.knative.dev_v1_service_$name.yaml"; continue; fi
-    "${kn[@]}" service apply "$name" -n "$namespace" -f "$work/out/serving.knative.dev_v1_service_$name.yaml" \
-      --wait-timeout "${wait_for%s}" >&2 || die "$name: $(k get revision -l serving.knative.dev/service="$name")"
+    "${kn[@]}" service apply "$name" -n "$namespace" -f "$work/out/serving.knative.dev_v1_service_$name.yaml" --no-wait >&2
     mv "$work/out/serving.knative.dev_v1_service_$name.yaml" "$work/applied/"
-    [[ $(serving "$name") == "${before[$name]}" ]] || remember
   done
+  ready ksvc
+  remember
 }
 
 # The first binding of a cluster takes a moment to reach the webhook that carries it out.
@@ -176,11 +176,14 @@ bound() { # FUNCTION
   die "$1 is not given K_SINK: $(k get sinkbinding "$1")"
 }
 
-# Where rollback finds the revisions that had the traffic before.
+# Where rollback finds the revisions that had the traffic before, unless none of them has lost it.
 remember() {
-  local name revisions=()
-  for name in "${functions[@]}"; do revisions+=("--from-literal=$name=${before[$name]}"); done
-  k create configmap cost-sources-previous "${revisions[@]}" --dry-run=client -o yaml | k apply -f - >/dev/null
+  local name changed= revisions=()
+  for name in "${functions[@]}"; do
+    revisions+=("--from-literal=$name=${before[$name]}")
+    [[ -z ${before[$name]} || $(serving "$name") == "${before[$name]}" ]] || changed=true
+  done
+  [[ -z $changed ]] || k create configmap cost-sources-previous "${revisions[@]}" --dry-run=client -o yaml | k apply -f - >/dev/null
 }
 
 deploy() {
