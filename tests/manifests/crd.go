@@ -70,7 +70,7 @@ func addSchemas(to map[string]publishedSchema, text []byte) error {
 
 // published says what is wrong with an object by the schema in crds/, if its kind has one: also every field that the
 // schema does not know, which a cluster would drop without a word.
-func published(o object) []string {
+func published(o Object) []string {
 	known, err := schemas()
 	if err != nil {
 		return []string{err.Error()}

@@ -12,12 +12,18 @@ func RuleNames() []string {
 // Types stands for decoding, schemas and Knative's validation.
 const Types = "types"
 
-// ByRule is what Problems finds, by who found it.
-func ByRule(settings Settings, documents [][]byte) map[string][]string {
-	r, problems := Load(settings, documents)
-	found := map[string][]string{Types: problems}
+// ByRule is what one rule, or the types, find.
+func ByRule(name string, settings Settings, objects []Object) []string {
+	var found []string
+	for _, o := range objects {
+		if name == Types {
+			found = append(found, o.problems...)
+		}
+	}
 	for _, rule := range rules {
-		found[rule.name] = rule.check(r)
+		if name == rule.name {
+			found = append(found, rule.check(&Rendering{settings, objects})...)
+		}
 	}
 	return found
 }

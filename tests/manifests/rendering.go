@@ -15,36 +15,29 @@ import (
 // A Rendering is what a site applies: its settings, and every object.
 type Rendering struct {
 	Settings Settings
-	objects  []object
+	objects  []Object
 }
 
-// An object is one manifest, and what it decodes to.
-type object struct {
+// An Object is one manifest, what it decodes to, and what the API server would not accept about it.
+type Object struct {
 	unstructured.Unstructured
-	typed any // nil if it cannot be decoded
+	typed    any // nil if it cannot be decoded
+	problems []string
 }
 
-func (o object) String() string { return o.GetKind() + " " + o.GetName() }
-
-// Load decodes the objects, and says what the API server would not accept about them.
-func Load(settings Settings, documents [][]byte) (*Rendering, []string) {
-	r := &Rendering{Settings: settings}
-	var problems []string
-	for _, document := range documents {
-		o, found := read(document)
-		problems = append(problems, found...)
-		r.objects = append(r.objects, o)
-	}
-	return r, problems
-}
+// String is the kind and the name.
+func (o Object) String() string { return o.GetKind() + " " + o.GetName() }
 
 // Problems is everything that is wrong with the objects of a site.
-func Problems(settings Settings, documents [][]byte) []string {
-	r, problems := Load(settings, documents)
-	for _, rule := range rules {
-		problems = append(problems, rule.check(r)...)
+func Problems(settings Settings, objects []Object) []string {
+	var found []string
+	for _, o := range objects {
+		found = append(found, o.problems...)
 	}
-	return problems
+	for _, rule := range rules {
+		found = append(found, rule.check(&Rendering{settings, objects})...)
+	}
+	return found
 }
 
 // all are the objects of one type.
@@ -58,33 +51,33 @@ func all[T any](r *Rendering) []T {
 	return found
 }
 
-// read decodes one document.
-func read(document []byte) (object, []string) {
-	var o object
+// Read decodes one document.
+func Read(document []byte) Object {
+	var o Object
 	text, err := yaml.YAMLToJSONStrict(document)
 	if err == nil {
 		err = o.UnmarshalJSON(text)
 	}
 	if err != nil {
-		return o, []string{fmt.Sprintf("no object: %v\n%s", err, document)}
+		o.problems = []string{fmt.Sprintf("no object: %v\n%s", err, document)}
+		return o
 	}
 	kind, known := kinds[o.GetAPIVersion()+" "+o.GetKind()]
 	if !known {
-		return o, []string{fmt.Sprintf("%v: nothing is known here about %s %s", o, o.GetAPIVersion(), o.GetKind())}
+		o.problems = []string{fmt.Sprintf("%v: nothing is known here about %s %s", o, o.GetAPIVersion(), o.GetKind())}
+		return o
+	}
+	if o.problems = published(o); len(o.problems) > 0 {
+		return o
 	}
 	into := kind()
-	if problems := published(o); len(problems) > 0 {
-		return o, problems
-	}
-	var problems []string
 	for _, err := range decode(text, into) {
-		problems = append(problems, fmt.Sprintf("%v: %v", o, err))
+		o.problems = append(o.problems, fmt.Sprintf("%v: %v", o, err))
 	}
-	if len(problems) > 0 {
-		return o, problems
+	if len(o.problems) == 0 {
+		o.typed, o.problems = into, validate(o, kind(), text)
 	}
-	o.typed = into
-	return o, validate(o, kind(), text)
+	return o
 }
 
 // decode fills into as the API server would: names are written as they are, and known, and there once.
@@ -104,7 +97,7 @@ func decode(text []byte, into any) []error {
 
 // validate has Knative's webhooks look at what is to be created. They set defaults first; our rules look at what was
 // written.
-func validate(o object, copied any, text []byte) []string {
+func validate(o Object, copied any, text []byte) []string {
 	v, ok := copied.(interface {
 		apis.Defaultable
 		apis.Validatable

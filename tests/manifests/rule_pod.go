@@ -50,18 +50,15 @@ func confined(pod pod, _ *Rendering, p *problems) {
 }
 
 // What a pod may ask for: a function that nobody calls is to cost nothing, and one that starts must find room.
-var (
-	mostCPU    = resource.MustParse("100m")
-	mostMemory = resource.MustParse("128Mi")
-)
+const mostCPU, mostMemory = "100m", "128Mi"
 
 // resources: without a request an instance is put where there is no room, and is the first to go. A CPU limit slows
 // the start, for which somebody waits.
 func resources(pod pod, _ *Rendering, p *problems) {
 	for _, c := range pod.spec.Containers {
 		cpu, memory := c.Resources.Requests.Cpu(), c.Resources.Requests.Memory()
-		p.unless(cpu.Sign() > 0 && cpu.Cmp(mostCPU) <= 0, "it requests %v CPU, not up to %v", cpu, &mostCPU)
-		p.unless(memory.Sign() > 0 && memory.Cmp(mostMemory) <= 0, "it requests %v of memory, not up to %v", memory, &mostMemory)
+		p.unless(cpu.Sign() > 0 && cpu.Cmp(resource.MustParse(mostCPU)) <= 0, "it requests %v CPU, not up to %v", cpu, mostCPU)
+		p.unless(memory.Sign() > 0 && memory.Cmp(resource.MustParse(mostMemory)) <= 0, "it requests %v of memory, not up to %v", memory, mostMemory)
 		p.unless(c.Resources.Limits.Cpu().IsZero(), "it has a CPU limit, which slows its start")
 		p.unless(c.Resources.Limits.Memory().Sign() > 0, "it has no memory limit")
 	}

@@ -34,6 +34,7 @@ var (
 		"provisioner":  {required: database, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
 		"ros-cleanup":  {required: slices.Concat(database, []string{"ROS_DATABASE_URL"}), optional: []string{"KRUIZE_URL", "KRUIZE_TIMEOUT", "PLAIN_RECORDS"}},
 		"relay":        {required: database},
+		"dead-letters": {required: append([]string{"DATABASE_URL_FILE"}, kafka...), optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
 		"migrate":      {required: []string{"DATABASE_URL_FILE"}},
 		"topics":       {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR", "DATABASE_URL_FILE"}},
 		"preflight": {required: slices.Concat([]string{"DATABASE_URL_FILE", "ROS_DATABASE_URL"}, caller, kafka),
@@ -96,7 +97,7 @@ var readable = map[string]func(string) error{
 	"PLAIN_RECORDS":       asBool,
 	"LOG_LEVEL":           func(text string) error { return new(slog.Level).UnmarshalText([]byte(text)) },
 	"AUTH_MODE":           oneOf("jwt", "identity"),
-	"TOPICS":              oneOf("create", "strimzi", "exist"),
+	"TOPICS":              oneOf("create", "exist"),
 	"DATABASE_MAX_CONNS":  asNumber,
 	"CONNECTIONS_NEEDED":  asNumber,
 	"TOPIC_REPLICATION":   asNumber,
@@ -130,7 +131,7 @@ func values(pod pod, r *Rendering, p *problems) {
 				p.unless(err == nil, "%s is %q: %v", v.Name, v.Value, err)
 			}
 			set, ok := r.Settings[cmp.Or(settingOf[v.Name], v.Name)]
-			p.unless(!ok || v.Value == set, "%s is %q, but the settings say %q", v.Name, v.Value, set)
+			p.unless(!ok || v.Name == "TOPICS" || v.Value == set, "%s is %q, but the settings say %q", v.Name, v.Value, set)
 		}
 	}
 }

@@ -36,7 +36,7 @@ var badSources = []bad{
 	{name: "no dead letters", rule: "sources deliver on purpose", object: "KafkaSource ros-cleanup", patch: "{op: remove, path: /spec/delivery/deadLetterSink}", want: "no deadLetterSink"},
 
 	{name: "gives up early", rule: "sources wait for the function", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/delivery/timeout, value: PT2M}", want: "delivery.timeout is 2m0s, not above the 2m0s"},
-	{name: "a function that is slower", rule: "sources wait for the function", object: "ksvc ros-cleanup", patch: "{op: add, path: /spec/template/spec/timeoutSeconds, value: 200}", want: "not above the 3m20s"},
+	{name: "a function that is slower", rule: "sources wait for the function", object: "Service ros-cleanup", patch: "{op: add, path: /spec/template/spec/timeoutSeconds, value: 200}", want: "not above the 3m20s"},
 	{name: "a function that is not there", rule: "sources wait for the function", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/sink/ref/name, value: cleanup}", want: "the function cleanup, is not there"},
 	{name: "no function", rule: "sources wait for the function", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/sink/ref/apiVersion, value: v1}", want: "no Knative Service"},
 

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/insights-onprem/cost-sources/tests/manifests"
@@ -30,12 +29,7 @@ func TestRulesFindWhatIsWrong(t *testing.T) {
 
 	rows := slices.Concat(badTypes, badObjects, badFunctions, badPods, badVariables, badKafka, badSources, badSenders, badRoutes)
 	settings := settingsWith(t, manifests.Settings{"OVERLAY": "kourier"})
-	var site []document
-	var texts [][]byte
-	for _, text := range rendered(t, settings) {
-		site, texts = append(site, document{nameOf(t, text), text}), append(texts, text)
-	}
-	good := manifests.ByRule(settings, texts)
+	site := objects(rendered(t, settings))
 	for _, tt := range rows {
 		t.Run(tt.rule+"/"+tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -44,12 +38,9 @@ func TestRulesFindWhatIsWrong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []string
-			for _, problem := range manifests.ByRule(changed, tt.spoil(t, site))[tt.rule] {
-				if !slices.Contains(good[tt.rule], problem) {
-					got = append(got, problem)
-				}
-			}
+			known := manifests.ByRule(tt.rule, settings, site)
+			got := manifests.ByRule(tt.rule, changed, tt.spoil(t, site))
+			got = slices.DeleteFunc(got, func(problem string) bool { return slices.Contains(known, problem) })
 			if len(got) != 1 || !strings.Contains(got[0], tt.want) {
 				t.Errorf("found %q, want one problem with %q", got, tt.want)
 			}
@@ -62,53 +53,34 @@ func TestRulesFindWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A document is one object of the site.
-type document struct {
-	name string
-	text []byte
-}
-
 // spoil is the site with what is bad about it.
-func (b bad) spoil(t *testing.T, site []document) [][]byte {
+func (b bad) spoil(t *testing.T, site []manifests.Object) []manifests.Object {
 	t.Helper()
-	var spoiled [][]byte
+	var spoiled []manifests.Object
 	touched := b.object == "" && b.gone == ""
-	for _, document := range site {
-		switch document.name {
+	for _, o := range site {
+		switch o.String() {
 		case b.gone:
 			touched = true
 		case b.object:
 			touched = true
-			spoiled = append(spoiled, patched(t, document.text, b.patch))
+			spoiled = append(spoiled, patched(t, o, b.patch))
 		default:
-			spoiled = append(spoiled, document.text)
+			spoiled = append(spoiled, o)
 		}
 	}
 	if !touched {
 		t.Fatalf("the site has no %q", b.object+b.gone)
 	}
-	return append(spoiled, manifests.Documents([]byte(b.more))...)
+	if b.more != "" {
+		spoiled = append(spoiled, manifests.Read([]byte(b.more)))
+	}
+	return spoiled
 }
 
-func nameOf(t *testing.T, document []byte) string {
+// patched has a JSON patch applied, which is written as YAML, as a list or as the one operation of it.
+func patched(t *testing.T, o manifests.Object, patch string) manifests.Object {
 	t.Helper()
-	var o unstructured.Unstructured
-	if err := yaml.Unmarshal(document, &o.Object); err != nil {
-		t.Fatal(err)
-	}
-	if group, _, ok := strings.Cut(o.GetAPIVersion(), "/"); ok && group == "serving.knative.dev" {
-		return "ksvc " + o.GetName()
-	}
-	return o.GetKind() + " " + o.GetName()
-}
-
-// patched has a JSON patch applied, which is written as YAML.
-func patched(t *testing.T, document []byte, patch string) []byte {
-	t.Helper()
-	object, err := yaml.YAMLToJSON(document)
-	if err != nil {
-		t.Fatal(err)
-	}
 	operations, err := yaml.YAMLToJSON([]byte(patch))
 	if err != nil {
 		t.Fatal(err)
@@ -120,9 +92,13 @@ func patched(t *testing.T, document []byte, patch string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed, err := decoded.Apply(object)
+	text, err := o.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return changed // JSON is YAML
+	changed, err := decoded.Apply(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifests.Read(changed) // JSON is YAML
 }
