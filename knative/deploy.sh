@@ -87,13 +87,19 @@ YAML
   done
 }
 
-render() { # [FOLDER]: one file for each object, named by its kind and its name; or all to stdout
+# One file for each object, named by its kind and its name, and before them its namespace if that is not ours.
+render() { # [FOLDER]; without one all to stdout
+  local name file
   rm -rf "$work/knative"
   cp -r "$here" "$work/knative"
   mkdir -p "$work/knative/site" ${1:+"$1"}
   for name in "${!setting[@]}"; do echo "$name=${setting[$name]}"; done >"$work/knative/settings/settings.env"
   site >"$work/knative/site/kustomization.yaml"
   "${kustomize[@]}" "$work/knative/site" ${1:+-o "$1"}
+  [[ -n ${1:-} ]] || return 0
+  for file in "$1/${namespace}"_*; do # kustomize names the namespace where there are several
+    [[ ! -e $file ]] || mv "$file" "$1/${file#"$1/${namespace}_"}"
+  done
 }
 
 # What has to be there before anything can be brought.
@@ -105,6 +111,9 @@ check_cluster() {
       die "the cluster has no $crd; Knative Serving, Eventing and its Kafka sink and source are needed: $(cat "$work/error")"
   done
   "${kubectl[@]}" get namespace "$namespace" >/dev/null 2>&1 || "${kubectl[@]}" create namespace "$namespace" >&2
+  # Some clusters let SinkBindings work in namespaces only that say so.
+  ((${#dry_run[@]})) || "${kubectl[@]}" label namespace "$namespace" bindings.knative.dev/include=true >/dev/null ||
+    say "namespace $namespace could not be labelled bindings.knative.dev/include=true; if K_SINK is not set, that is why"
   for secret in cost-sources-database cost-sources-ros $(needed_secrets); do
     k get secret "$secret" >/dev/null 2>&1 || die "namespace $namespace has no secret $secret; see $here/settings/settings.env"
   done
@@ -142,8 +151,8 @@ run_job() { # NAME: runs it to its end, and shows what it said
   [[ $(k get job "$1" -o 'jsonpath={.status.succeeded}') == 1 ]] || die "$1 failed: ${*:2}"
 }
 
-ready() { # KIND: all of ours of that kind
-  ((${#dry_run[@]})) || k wait --for=condition=Ready --timeout="$wait_for" "$1" -l app.kubernetes.io/part-of=cost-sources >/dev/null ||
+ready() { # KIND [WHAT]: all of ours of that kind
+  ((${#dry_run[@]})) || k wait --for="${2:-condition=Ready}" --timeout="$wait_for" "$1" -l app.kubernetes.io/part-of=cost-sources >/dev/null ||
     die "not ready: $(k get "$1" -l app.kubernetes.io/part-of=cost-sources)"
 }
 
@@ -178,7 +187,7 @@ bound() { # FUNCTION
 
 # Where rollback finds the revisions that had the traffic before, unless none of them has lost it.
 remember() {
-  local name changed= revisions=()
+  local name changed='' revisions=()
   for name in "${functions[@]}"; do
     revisions+=("--from-literal=$name=${before[$name]}")
     [[ -z ${before[$name]} || $(serving "$name") == "${before[$name]}" ]] || changed=true
@@ -186,10 +195,15 @@ remember() {
   [[ -z $changed ]] || k create configmap cost-sources-previous "${revisions[@]}" --dry-run=client -o yaml | k apply -f - >/dev/null
 }
 
-deploy() {
+# What even the preflight needs: to be let through to others, and the authorities that it is to trust.
+prepare() {
   check_cluster
   render "$work/out"
-  apply 'networking.k8s.io_*'
+  apply '*_networkpolicy_*' 'v1_configmap_*'
+}
+
+deploy() {
+  prepare
   run_job preflight "mend what it says"
   run_job migrate "run it again when that is mended; it goes on where it stopped"
   case ${setting[TOPICS]} in
@@ -202,7 +216,23 @@ deploy() {
   apply_functions
   apply '*_kafkasource_*' '*_pingsource_*' '*'
   ready sinkbinding; ready kafkasource; ready pingsource
-  say "done: http://${setting[HOST]}/api/cost-management/v1/sources"
+  ready_entrance
+  say "done: $(scheme)://${setting[HOST]}/api/cost-management/v1/sources"
+}
+
+ready_entrance() {
+  local condition
+  case ${setting[OVERLAY]} in
+    kourier | openshift) ready ingresses.networking.internal.knative.dev ;;
+    gateway-api)
+      for condition in Accepted ResolvedRefs; do
+        ready httproute "jsonpath={.status.parents[0].conditions[?(@.type=='$condition')].status}=True"
+      done ;;
+  esac
+}
+
+scheme() { # that of what stands in front; Kourier alone has no certificate
+  if [[ ${setting[OVERLAY]} == kourier ]]; then echo http; else echo https; fi
 }
 
 ready_topics() {
@@ -211,8 +241,7 @@ ready_topics() {
 }
 
 preflight() {
-  check_cluster
-  render "$work/out"
+  prepare
   run_job preflight "mend what it says"
 }
 
