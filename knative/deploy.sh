@@ -4,6 +4,7 @@
 #   deploy.sh [-s SETTINGS] [deploy] [--dry-run]   all of it; the same again changes nothing. upgrade is the same
 #   deploy.sh [-s SETTINGS] preflight              only what is wrong with the addresses outside, seen from inside
 #   deploy.sh [-s SETTINGS] rollback               traffic to the revisions that had it before the last deployment
+#   deploy.sh [-s SETTINGS] dead-letters ...       the command dead-letters, in the cluster
 #   deploy.sh [-s SETTINGS] images [ARCHIVE]       builds the images and pushes them, or writes them to an archive
 #   deploy.sh [-s SETTINGS] render [FOLDER]        the manifests, one file each
 #
@@ -67,8 +68,19 @@ image() { # NAME: by digest if that is known, else by tag
   fi
 }
 
+json_list() { # WORD...
+  local word list=''
+  for word in "$@"; do word=${word//\\/\\\\} list+=", \"${word//\"/\\\"}\""; done
+  echo "[${list#, }]"
+}
+
+patch() { # TARGET PATH JSON
+  local quoted=${3//\'/\'\'}
+  echo "- {target: {$1}, patch: '[{\"op\": \"add\", \"path\": \"$2\", \"value\": $quoted}]'}"
+}
+
 site() { # the kustomization that the settings amount to
-  local name kind; local -A images
+  local name; local -A images
   for name in "${functions[@]}" "${commands[@]}"; do images[$name]=$(image "$name"); done
   cat <<YAML
 apiVersion: kustomize.config.k8s.io/v1beta1
@@ -82,9 +94,10 @@ images:
 $(printf -- '- %s\n' "${images[@]}")
 patches:
 YAML
-  for kind in KafkaSink KafkaSource; do
-    echo "- {target: {kind: $kind}, patch: '[{\"op\": \"add\", \"path\": \"/spec/bootstrapServers\", \"value\": [\"${setting[KAFKA_BOOTSTRAP]//,/\", \"}\"]}]'}"
-  done
+  local brokers; IFS=, read -ra brokers <<<"${setting[KAFKA_BOOTSTRAP]}"
+  patch 'kind: KafkaSink' /spec/bootstrapServers "$(json_list "${brokers[@]}")"
+  patch 'kind: KafkaSource' /spec/bootstrapServers "$(json_list "${brokers[@]}")"
+  patch 'kind: Job, name: dead-letters' /spec/template/spec/containers/0/args "$(json_list "${arguments[@]:1}")"
 }
 
 # One file for each object, named by its kind and its name, and before them its namespace if that is not ours.
@@ -110,10 +123,7 @@ check_cluster() {
     "${kubectl[@]}" get crd "$crd" >/dev/null 2>"$work/error" ||
       die "the cluster has no $crd; Knative Serving, Eventing and its Kafka sink and source are needed: $(cat "$work/error")"
   done
-  "${kubectl[@]}" get namespace "$namespace" >/dev/null 2>&1 || "${kubectl[@]}" create namespace "$namespace" >&2
-  # Some clusters let SinkBindings work in namespaces only that say so.
-  ((${#dry_run[@]})) || "${kubectl[@]}" label namespace "$namespace" bindings.knative.dev/include=true >/dev/null ||
-    say "namespace $namespace could not be labelled bindings.knative.dev/include=true; if K_SINK is not set, that is why"
+  "${kubectl[@]}" get namespace "$namespace" >/dev/null 2>&1 || die "there is no namespace $namespace"
   for secret in cost-sources-database cost-sources-ros $(needed_secrets); do
     k get secret "$secret" >/dev/null 2>&1 || die "namespace $namespace has no secret $secret; see $here/settings/settings.env"
   done
@@ -182,7 +192,7 @@ bound() { # FUNCTION
     "${kubectl[@]}" apply --dry-run=server -f "$file" -o yaml | grep -q 'name: K_SINK' && return
     sleep 1
   done
-  die "$1 is not given K_SINK: $(k get sinkbinding "$1")"
+  die "$1 is not given K_SINK; a cluster that binds chosen namespaces only wants bindings.knative.dev/include=true on $namespace: $(k get sinkbinding "$1")"
 }
 
 # Where rollback finds the revisions that had the traffic before, unless none of them has lost it.
@@ -210,7 +220,7 @@ deploy() {
     create) run_job topics "mend what it says" ;;
     strimzi) apply '*_kafkatopic_*'; ready_topics ;;
   esac
-  rm -f "$work/out/batch_v1_job_topics.yaml"
+  rm -f "$work"/out/batch_v1_job_{topics,dead-letters}.yaml
   apply '*_kafkasink_*'; ready kafkasink
   apply '*_sinkbinding_*'
   apply_functions
@@ -245,6 +255,11 @@ preflight() {
   run_job preflight "mend what it says"
 }
 
+dead_letters() { # ARGUMENT...
+  render "$work/out"
+  run_job dead-letters "see what it says"
+}
+
 rollback() {
   local name revision
   for name in "${functions[@]}"; do
@@ -276,6 +291,7 @@ while (($#)); do
     -s) settings=${2:?SETTINGS}; shift ;;
     --dry-run) dry_run=(--dry-run=server) ;;
     -h | --help) sed -n '2,/^set/{s/^# \?//p}' "$0"; exit ;;
+    dead-letters) arguments+=("$@"); break ;; # the rest is its own
     -*) die "there is no option $1; see --help" ;;
     *) arguments+=("$1") ;;
   esac
@@ -290,10 +306,12 @@ check_settings
 namespace=${setting[NAMESPACE]}
 work=$(mktemp -d)
 mkdir "$work/applied"
-trap 'rm -rf "$work"' EXIT
+# Not by a wait that is ended before it has become a process of its own.
+trap '[[ $BASHPID != $$ ]] || rm -rf "$work"' EXIT
 case $command in
   deploy | upgrade) deploy ;;
   preflight | rollback) "$command" ;;
+  dead-letters) dead_letters ;;
   images | render) "$command" "${arguments[@]:1}" ;;
   *) die "there is no command '$command'; see --help" ;;
 esac
