@@ -8,7 +8,8 @@
 #   deploy.sh [-s SETTINGS] images [ARCHIVE]       builds the images and pushes them, or writes them to an archive
 #   deploy.sh [-s SETTINGS] render [FOLDER]        the manifests, one file each
 #
-# SETTINGS holds what is to be other than in settings/settings.env, which says what there is. KUBECTL, KN, KUSTOMIZE and KO say how these are called.
+# SETTINGS holds what is to be other than in settings/settings.env, which says what there is. KUBECTL, KN, KUSTOMIZE and KO
+# say how these are called.
 #
 # It deletes nothing but finished Jobs: the offsets of a KafkaSource, and the topic of some KafkaSinks, go with them.
 set -euo pipefail
@@ -147,7 +148,7 @@ apply() { # PATTERN...: the rendered files whose names match
 
 run_job() { # NAME: runs it to its end, and shows what it said
   local file=$work/out/batch_v1_job_$1.yaml
-  if ((${#dry_run[@]})); then apply "batch_v1_job_$1.yaml"; return; fi
+  if ((${#dry_run[@]})); then say "$1 would run"; rm "$file"; return; fi
   say "$1"
   k delete job "$1" --ignore-not-found --wait >/dev/null
   apply "$(basename "$file")"
