@@ -8,7 +8,8 @@
 #   deploy.sh [-s SETTINGS] images [ARCHIVE]       builds the images and pushes them, or writes them to an archive
 #   deploy.sh [-s SETTINGS] render [FOLDER]        the manifests, one file each
 #
-# SETTINGS holds what is to be other than in settings/settings.env, which says what there is. KUBECTL, KN, KUSTOMIZE and KO say how these are called.
+# SETTINGS holds what is to be other than in settings/settings.env, which says what there is. KUBECTL, KN, KUSTOMIZE and KO
+# say how these are called.
 #
 # It deletes nothing but finished Jobs: the offsets of a KafkaSource, and the topic of some KafkaSinks, go with them.
 set -euo pipefail
@@ -100,13 +101,19 @@ YAML
   patch 'kind: Job, name: dead-letters' /spec/template/spec/containers/0/args "$(json_list "${arguments[@]:1}")"
 }
 
-render() { # [FOLDER]: one file for each object, named by its kind and its name; or all to stdout
+# One file for each object, named by its kind and its name, and before them its namespace if that is not ours.
+render() { # [FOLDER]; without one all to stdout
+  local name file
   rm -rf "$work/knative"
   cp -r "$here" "$work/knative"
   mkdir -p "$work/knative/site" ${1:+"$1"}
   for name in "${!setting[@]}"; do echo "$name=${setting[$name]}"; done >"$work/knative/settings/settings.env"
   site >"$work/knative/site/kustomization.yaml"
   "${kustomize[@]}" "$work/knative/site" ${1:+-o "$1"}
+  [[ -n ${1:-} ]] || return 0
+  for file in "$1/${namespace}"_*; do # kustomize names the namespace where there are several
+    [[ ! -e $file ]] || mv "$file" "$1/${file#"$1/${namespace}_"}"
+  done
 }
 
 # What has to be there before anything can be brought.
@@ -141,7 +148,7 @@ apply() { # PATTERN...: the rendered files whose names match
 
 run_job() { # NAME: runs it to its end, and shows what it said
   local file=$work/out/batch_v1_job_$1.yaml
-  if ((${#dry_run[@]})); then apply "batch_v1_job_$1.yaml"; return; fi
+  if ((${#dry_run[@]})); then say "$1 would run"; rm "$file"; return; fi
   say "$1"
   k delete job "$1" --ignore-not-found --wait >/dev/null
   apply "$(basename "$file")"
@@ -155,8 +162,8 @@ run_job() { # NAME: runs it to its end, and shows what it said
   [[ $(k get job "$1" -o 'jsonpath={.status.succeeded}') == 1 ]] || die "$1 failed: ${*:2}"
 }
 
-ready() { # KIND: all of ours of that kind
-  ((${#dry_run[@]})) || k wait --for=condition=Ready --timeout="$wait_for" "$1" -l app.kubernetes.io/part-of=cost-sources >/dev/null ||
+ready() { # KIND [WHAT]: all of ours of that kind
+  ((${#dry_run[@]})) || k wait --for="${2:-condition=Ready}" --timeout="$wait_for" "$1" -l app.kubernetes.io/part-of=cost-sources >/dev/null ||
     die "not ready: $(k get "$1" -l app.kubernetes.io/part-of=cost-sources)"
 }
 
@@ -199,10 +206,15 @@ remember() {
   [[ -z $changed ]] || k create configmap cost-sources-previous "${revisions[@]}" --dry-run=client -o yaml | k apply -f - >/dev/null
 }
 
-deploy() {
+# What even the preflight needs: to be let through to others, and the authorities that it is to trust.
+prepare() {
   check_cluster
   render "$work/out"
-  apply 'networking.k8s.io_*'
+  apply '*_networkpolicy_*' 'v1_configmap_*'
+}
+
+deploy() {
+  prepare
   run_job preflight "mend what it says"
   run_job migrate "run it again when that is mended; it goes on where it stopped"
   case ${setting[TOPICS]} in
@@ -215,7 +227,23 @@ deploy() {
   apply_functions
   apply '*_kafkasource_*' '*_pingsource_*' '*'
   ready sinkbinding; ready kafkasource; ready pingsource
-  say "done: http://${setting[HOST]}/api/cost-management/v1/sources"
+  ready_entrance
+  say "done: $(scheme)://${setting[HOST]}/api/cost-management/v1/sources"
+}
+
+ready_entrance() {
+  local condition
+  case ${setting[OVERLAY]} in
+    kourier | openshift) ready ingresses.networking.internal.knative.dev ;;
+    gateway-api)
+      for condition in Accepted ResolvedRefs; do
+        ready httproute "jsonpath={.status.parents[0].conditions[?(@.type=='$condition')].status}=True"
+      done ;;
+  esac
+}
+
+scheme() { # that of what stands in front; Kourier alone has no certificate
+  if [[ ${setting[OVERLAY]} == kourier ]]; then echo http; else echo https; fi
 }
 
 ready_topics() {
@@ -224,8 +252,7 @@ ready_topics() {
 }
 
 preflight() {
-  check_cluster
-  render "$work/out"
+  prepare
   run_job preflight "mend what it says"
 }
 
@@ -280,7 +307,8 @@ check_settings
 namespace=${setting[NAMESPACE]}
 work=$(mktemp -d)
 mkdir "$work/applied"
-trap 'rm -rf "$work"' EXIT
+# Not by a wait that is ended before it has become a process of its own.
+trap '[[ $BASHPID != $$ ]] || rm -rf "$work"' EXIT
 case $command in
   deploy | upgrade) deploy ;;
   preflight | rollback) "$command" ;;
