@@ -30,7 +30,6 @@ var kinds = map[string]func() any{
 
 	"batch/v1 Job":                                     fresh[batch.Job],
 	"v1 ConfigMap":                                     fresh[core.ConfigMap],
-	"v1 Namespace":                                     fresh[core.Namespace],
 	"v1 Secret":                                        fresh[core.Secret],
 	"v1 Service":                                       fresh[core.Service],
 	"v1 ServiceAccount":                                fresh[core.ServiceAccount],

@@ -43,26 +43,57 @@ var inEachOverlay = []string{"as it comes", "other names", "a gateway's identity
 func TestEverySiteHoldsToTheRules(t *testing.T) {
 	t.Parallel()
 
-	overlays, err := os.ReadDir(filepath.Join(knative, "overlays"))
-	if err != nil || len(overlays) == 0 {
-		t.Fatalf("there are no overlays: %v", err)
-	}
-	for _, overlay := range overlays {
+	for _, overlay := range overlays(t) {
 		for name, changes := range variants {
 			// What an overlay leaves alone is looked at once, as each costs a second.
-			if overlay.Name() != "kourier" && !slices.Contains(inEachOverlay, name) {
+			if overlay != "kourier" && !slices.Contains(inEachOverlay, name) {
 				continue
 			}
-			t.Run(overlay.Name()+"/"+name, func(t *testing.T) {
+			t.Run(overlay+"/"+name, func(t *testing.T) {
 				t.Parallel()
 
-				settings := settingsWith(t, manifests.Settings{"OVERLAY": overlay.Name()}, changes)
+				settings := settingsWith(t, manifests.Settings{"OVERLAY": overlay}, changes)
 				for _, problem := range manifests.Problems(settings, objects(rendered(t, settings))) {
 					t.Error(problem)
 				}
 			})
 		}
 	}
+}
+
+// TestSettingsOfOverlays are those that an overlay brings for a site to copy.
+func TestSettingsOfOverlays(t *testing.T) {
+	t.Parallel()
+
+	for _, overlay := range overlays(t) {
+		own, err := manifests.ReadSettings(filepath.Join(knative, "overlays", overlay, "settings.env"))
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if own["OVERLAY"] != overlay {
+			t.Errorf("the settings of %s are for %q", overlay, own["OVERLAY"])
+		}
+		settings := settingsWith(t, own)
+		for _, problem := range manifests.Problems(settings, objects(rendered(t, settings))) {
+			t.Errorf("%s: %s", overlay, problem)
+		}
+	}
+}
+
+func overlays(t *testing.T) []string {
+	t.Helper()
+	folders, err := os.ReadDir(filepath.Join(knative, "overlays"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, folder := range folders {
+		names = append(names, folder.Name())
+	}
+	return names
 }
 
 // TestImagesByDigest: `deploy.sh images` leaves a file beside the settings that says what it built.
@@ -96,15 +127,20 @@ func TestEverySettingArrives(t *testing.T) {
 
 	deploys := []string{"OVERLAY", "KAFKA_AUTH", "TOPICS"} // deploy.sh reads these, and the variants have them
 	settings := settingsWith(t, manifests.Settings{"TOPICS": "strimzi"})
+	marks := map[string]string{}
 	for i, name := range slices.Sorted(maps.Keys(settings)) {
 		if !slices.Contains(deploys, name) {
-			settings[name] += fmt.Sprintf("8%02d", i) // also a number where there has to be one
+			marks[name] = fmt.Sprintf("80%02d08", i) // also a number where there has to be one
+			settings[name] += marks[name]
 		}
 	}
-	manifest := string(bytes.Join(rendered(t, settings), nil))
-	for name, value := range settings {
-		if !strings.Contains(manifest, value) && !slices.Contains(deploys, name) {
-			t.Errorf("%s=%s is nowhere in\n%s", name, value, manifest)
+	var all []byte
+	for _, settings["OVERLAY"] = range overlays(t) {
+		all = slices.Concat(append(rendered(t, settings), all)...)
+	}
+	for name, mark := range marks {
+		if !bytes.Contains(all, []byte(mark)) {
+			t.Errorf("%s=%s is in no manifest of any overlay", name, settings[name])
 		}
 	}
 }

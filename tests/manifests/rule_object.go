@@ -5,16 +5,18 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Kinds that lie where others look for them, and those that have no namespace.
-var (
-	elsewhere  = []string{"KafkaTopic", "ReferenceGrant"}
-	namespaces = []string{"Namespace"}
-)
+// elsewhere are kinds that lie where others look for them: a grant beside what it grants, a policy beside the brokers.
+var elsewhere = map[string]func(Settings) string{
+	"KafkaTopic":     func(s Settings) string { return s["KAFKA_NAMESPACE"] },
+	"ReferenceGrant": func(s Settings) string { return strings.Split(s["LOCAL_GATEWAY"]+".", ".")[1] },
+	"NetworkPolicy":  func(s Settings) string { return s["KAFKA_NAMESPACE"] },
+}
 
 // belongs: deploy.sh and an operator find what is ours by the label, and `kn service apply` ignores a file's namespace,
 // so that one left out or differing would put a function beside the rest.
@@ -24,13 +26,9 @@ func belongs(r *Rendering) []string {
 		p.about = o.String()
 		part := o.GetLabels()["app.kubernetes.io/part-of"]
 		p.unless(part == "cost-sources", "the label app.kubernetes.io/part-of is %q", part)
-		switch {
-		case slices.Contains(namespaces, o.GetKind()):
-		case slices.Contains(elsewhere, o.GetKind()):
-			p.unless(o.GetNamespace() != "", "it has no namespace")
-		default:
-			p.unless(o.GetNamespace() == r.Settings["NAMESPACE"], "its namespace is %q, not %q", o.GetNamespace(), r.Settings["NAMESPACE"])
-		}
+		where, ok := elsewhere[o.GetKind()]
+		p.unless(o.GetNamespace() == r.Settings["NAMESPACE"] || ok && o.GetNamespace() == where(r.Settings),
+			"its namespace is %q, not %q", o.GetNamespace(), r.Settings["NAMESPACE"])
 	}
 	return p.found
 }

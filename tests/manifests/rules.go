@@ -54,6 +54,7 @@ var rules = []rule{
 
 	{"collections are routed", ingresses},
 	{"collections are routed by the Gateway API", httpRoutes},
+	{"Envoy takes what it is given", each(envoys)},
 	{"alerts can be evaluated", each(alerts)},
 }
 

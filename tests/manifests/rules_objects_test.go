@@ -4,7 +4,7 @@ var badObjects = []bad{
 	{name: "no label", rule: "objects are ours", object: "SinkBinding relay", patch: "{op: remove, path: /metadata/labels/app.kubernetes.io~1part-of}", want: `part-of is ""`},
 	{name: "no namespace", rule: "objects are ours", object: "SinkBinding relay", patch: "{op: remove, path: /metadata/namespace}", want: `namespace is "", not "cost-sources"`},
 	{name: "another namespace", rule: "objects are ours", object: "Service relay", patch: "{op: add, path: /metadata/namespace, value: default}", want: `namespace is "default"`},
-	{name: "a topic nowhere", rule: "objects are ours", more: "{apiVersion: kafka.strimzi.io/v1, kind: KafkaTopic, metadata: {name: x, labels: {app.kubernetes.io/part-of: cost-sources}}}", want: "no namespace"},
+	{name: "a topic nowhere", rule: "objects are ours", more: "{apiVersion: kafka.strimzi.io/v1, kind: KafkaTopic, metadata: {name: x, labels: {app.kubernetes.io/part-of: cost-sources}}}", want: `namespace is "", not "cost-sources"`},
 
 	{name: "capitals", rule: "names are valid", object: "SinkBinding relay", patch: "{op: add, path: /metadata/name, value: Relay}", want: "its name: a lowercase RFC 1123 subdomain"},
 	{name: "a dot in a function's", rule: "names are valid", object: "Service relay", patch: "{op: add, path: /metadata/name, value: relay.x}", want: "its name: a DNS-1035 label"},
