@@ -60,24 +60,24 @@ func explainName(err error) string {
 	}
 }
 
+// unknownAuthority says where each kind of peer's authority goes.
+const unknownAuthority = "its certificate is signed by an authority that is not known here: add the authority's certificate, " +
+	"as sslrootcert of the database's address, ca.crt of Kafka's Secret, or SSL_CERT_FILE for all others"
+
 func explainTLS(err error) string {
-	var (
-		unknown x509.UnknownAuthorityError
-		host    x509.HostnameError
-		invalid x509.CertificateInvalidError
-		record  tls.RecordHeaderError
-		alert   tls.AlertError
-	)
-	switch {
-	case errors.As(err, &unknown):
-		return "its certificate is signed by an authority that is not known here: give us the authority's certificate"
-	case errors.As(err, &host):
-		return fmt.Sprintf("its certificate is not for %s: use a name that is in the certificate", host.Host)
-	case errors.As(err, &invalid):
-		return "its certificate is not valid: " + invalid.Error()
-	case errors.As(err, &record):
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return unknownAuthority
+	}
+	if failed, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Sprintf("its certificate is not for %s: use a name that is in the certificate", failed.Host)
+	}
+	if failed, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return "its certificate is not valid: " + failed.Error()
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "it does not speak TLS: check the port, or do without TLS"
-	case errors.As(err, &alert):
+	}
+	if alert, ok := errors.AsType[tls.AlertError](err); ok {
 		return "it refuses our TLS: " + alert.Error()
 	}
 	return ""

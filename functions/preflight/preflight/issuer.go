@@ -14,6 +14,11 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
+func checkCallers(ctx context.Context, cfg Callers, r *report) {
+	checkIssuer(ctx, cfg, r)
+	checkRBAC(ctx, cfg, r)
+}
+
 // checkIssuer reports whether tokens could be checked.
 func checkIssuer(ctx context.Context, cfg Callers, r *report) {
 	const name = "OIDC_ISSUER"

@@ -56,7 +56,7 @@ func TestSecuredKafka(t *testing.T) {
 			fail + broker.SASLPlaintext + ": Kafka refuses the login…"},
 		"no login": {broker.SASLPlaintext, "", fail + broker.SASLPlaintext + ": it hung up without a word: check the port, and whether TLS or a login is wanted there, or not"},
 		"unknown authority": {broker.SASLSSL, stranger.Secret(t, "SASL_SSL", "PLAIN", kafka.Password),
-			fail + broker.SASLSSL + ": its certificate is signed by an authority that is not known here: give us the authority's certificate"},
+			fail + broker.SASLSSL + ": its certificate is signed by an authority that is not known here: add …"},
 		"TLS where there is none": {broker.Plain, broker.Secret(t, "SSL", "", ""), fail + broker.Plain + ": …"},
 		"no TLS where it is needed": {broker.SASLSSL, broker.Secret(t, "SASL_PLAINTEXT", "PLAIN", kafka.Password),
 			fail + broker.SASLSSL + ": …"},
@@ -88,8 +88,8 @@ func TestTopicsThatDiffer(t *testing.T) {
 
 	cfg := kafkaAt(kafka.Brokers(t)...)
 	cfg.DeadTopic = "graveyard-" + strings.ToLower(rand.Text())
-	create(t, cfg, cfg.Topic, 3, map[string]string{"retention.ms": "604800000", "cleanup.policy": "delete"})
-	create(t, cfg, cfg.DeadTopic, 1, map[string]string{"retention.ms": "-1", "cleanup.policy": "compact"})
+	create(t, cfg, cfg.Topic, 3, -1, map[string]string{"retention.ms": "604800000", "cleanup.policy": "delete"})
+	create(t, cfg, cfg.DeadTopic, 1, -1, map[string]string{"retention.ms": "-1", "cleanup.policy": "compact"})
 	for _, verb := range []string{"topics", "check"} { // the first waits until all is known that has just been made
 		lines, _ := run(t, verb, aboutKafka(cfg))
 		lines = last(lines, 3) // those before are about the brokers
@@ -99,13 +99,13 @@ func TestTopicsThatDiffer(t *testing.T) {
 	}
 }
 
-func create(t *testing.T, cfg preflight.Kafka, name string, partitions int32, settings map[string]string) {
+func create(t *testing.T, cfg preflight.Kafka, name string, partitions int32, replication int16, settings map[string]string) {
 	t.Helper()
 	admin, err := sarama.NewClusterAdmin(cfg.Brokers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: -1, ConfigEntries: map[string]*string{}}
+	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: replication, ConfigEntries: map[string]*string{}}
 	for setting, value := range settings {
 		detail.ConfigEntries[setting] = &value
 	}

@@ -117,6 +117,14 @@ func TestClusterLosesABroker(t *testing.T) {
 	if err == nil {
 		t.Error("topics that cannot be written to are well")
 	}
+	brittle := kafkaAt(cluster.Addrs()...)
+	create(t, brittle, brittle.Topic, 3, 1, map[string]string{"min.insync.replicas": "1", "retention.ms": "604800000"})
+	lines, err = run(t, "topics", aboutKafka(brittle))
+	if err != nil {
+		t.Error(err)
+	}
+	want(t, "one replica is enough", lines, "ok SOURCES_EVENT_TOPIC …",
+		"warn SOURCES_EVENT_TOPIC "+brittle.Topic+" is not as it is meant to be: 1 replica, so that it is away when its broker is; it is left so", "made DEAD_TOPIC …")
 	leader, err := cluster.Leader(single.Topic, 0)
 	if err != nil {
 		t.Fatal(err)

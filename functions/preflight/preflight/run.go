@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -56,8 +57,7 @@ func inspections(cfg Config) []inspection {
 		inspect("DATABASE_URL", cfg.Database, checkDatabase),
 		inspect("ROS_DATABASE_URL", cfg.ROS, checkROS),
 		inspect("KAFKA_BROKERS", cfg.Kafka, checkKafka),
-		inspect("AUTH_MODE", cfg.Callers, checkIssuer),
-		inspect("RBAC_URL", cfg.Callers, checkRBAC),
+		inspect("AUTH_MODE", cfg.Callers, checkCallers),
 		inspect("KRUIZE_URL", cfg.Kruize, checkKruize),
 		inspect("OTEL_EXPORTER_OTLP_ENDPOINT", cfg.OTLP, checkOTLP),
 	}
@@ -66,7 +66,7 @@ func inspections(cfg Config) []inspection {
 func inspect[C any](name string, part Part[C], run func(context.Context, C, *report)) inspection {
 	return inspection{name, func(ctx context.Context, r *report) {
 		if part.Err != nil {
-			r.fail(name, "%v", part.Err)
+			r.fail(name, "%s", strings.TrimPrefix(part.Err.Error(), name+": "))
 			return
 		}
 		run(ctx, part.Value, r)

@@ -3,6 +3,7 @@ package preflight_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/user"
@@ -115,4 +116,27 @@ func (s strict) url(role, password, database, options string) string {
 // super is the superuser's.
 func (s strict) super(database string) string {
 	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", s.addr, database)
+}
+
+// without is the address of something that says, as a PostgreSQL without TLS does, that it has none.
+func without(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			const request = 8 // bytes that ask for TLS
+			_, _ = io.CopyN(io.Discard, conn, request)
+			_, _ = conn.Write([]byte("N"))
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String()
 }
