@@ -15,9 +15,10 @@ import (
 	"github.com/insights-onprem/cost-sources/tests/certificates"
 )
 
-// Who may log in at a [Secured] broker.
+// Who may log in at a [Secured] broker, all with the same password.
 const (
-	User     = "cost"
+	User     = "cost"  // who may do everything, as may everybody without a login
+	Guest    = "guest" // who may do nothing until there is an ACL, and is known to PLAIN only
 	Password = "kafka-password-of-tests"
 )
 
@@ -85,7 +86,9 @@ ssl.truststore.location=%[6]s
 listener.name.ssl.ssl.client.auth=required
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 auto.create.topics.enable=true
-`, clients, s.Lost, j.controllerPort, LostAt, keys, trusted) + logins("sasl_plaintext") + logins("sasl_ssl")
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:%[7]s;User:CN=client
+`, clients, s.Lost, j.controllerPort, LostAt, keys, trusted, User) + logins("sasl_plaintext") + logins("sasl_ssl")
 	for file, text := range map[string]string{trusted: s.CA, keys: key + cert, j.config(): more} {
 		if err := appendTo(file, text); err != nil {
 			t.Fatal(err)
@@ -96,8 +99,8 @@ auto.create.topics.enable=true
 // logins is who may log in at a listener. Those of SCRAM are kept by Kafka itself.
 func logins(listener string) string {
 	const module = "org.apache.kafka.common.security."
-	text := fmt.Sprintf("listener.name.%s.plain.sasl.jaas.config=%splain.PlainLoginModule required user_%s=%q;\n",
-		listener, module, User, Password)
+	text := fmt.Sprintf("listener.name.%s.plain.sasl.jaas.config=%splain.PlainLoginModule required user_%s=%q user_%s=%[4]q;\n",
+		listener, module, User, Password, Guest)
 	for _, mechanism := range []string{"scram-sha-256", "scram-sha-512"} {
 		text += fmt.Sprintf("listener.name.%s.%s.sasl.jaas.config=%sscram.ScramLoginModule required;\n", listener, mechanism, module)
 	}
@@ -132,8 +135,8 @@ func appendTo(path, text string) error {
 	return file.Close()
 }
 
-// Secret writes a folder as a mounted Secret is, of a KafkaSink's shape, with the given protocol and login, and
-// returns its path. What is not needed for the protocol is not in it.
+// Secret writes a folder as a mounted Secret is, of a KafkaSink's shape, with the given protocol and, for the User,
+// login, and returns its path. What is not needed for the protocol is not in it.
 func (s Secured) Secret(t testing.TB, protocol, mechanism, password string) string {
 	t.Helper()
 	files := map[string]string{"protocol": protocol}

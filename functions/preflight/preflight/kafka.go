@@ -3,12 +3,9 @@ package preflight
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -100,57 +97,6 @@ func ask(address, topic string, config *sarama.Config) (*sarama.MetadataResponse
 	}
 	defer broker.Close()
 	return broker.GetMetadata(sarama.NewMetadataRequest(config.Version, []string{topic})) // which makes none
-}
-
-// An admin looks at topics and makes them.
-type admin struct {
-	client sarama.Client
-	sarama.ClusterAdmin
-}
-
-func openAdmin(cfg Kafka, config *sarama.Config) (admin, error) {
-	config.Metadata.Full = true // the client finds no controller otherwise
-	client, err := sarama.NewClient(cfg.Brokers, config)
-	if err != nil {
-		return admin{}, err
-	}
-	cluster, err := sarama.NewClusterAdminFromClient(client)
-	if err != nil {
-		return admin{}, errors.Join(err, client.Close())
-	}
-	return admin{client, cluster}, nil
-}
-
-func (a admin) close() { _ = a.Close() } // nothing of ours is lost; its client goes with it
-
-// settings reads some of a resource's settings, those that are the brokers' defaults included.
-func (a admin) settings(kind sarama.ConfigResourceType, name string, names ...string) (map[string]string, error) {
-	resource := &sarama.ConfigResource{Type: kind, Name: name, ConfigNames: names}
-	results, err := a.DescribeConfigs([]*sarama.ConfigResource{resource}, sarama.DescribeConfigsOptions{})
-	if err != nil {
-		return nil, err
-	}
-	values := map[string]string{}
-	for _, result := range results {
-		if result.ErrorCode != 0 {
-			return nil, sarama.KError(result.ErrorCode)
-		}
-		for _, entry := range result.Configs {
-			values[entry.Name] = entry.Value
-		}
-	}
-	return values, nil
-}
-
-func (a admin) checkAutoCreate(b *sarama.Broker, r *report) {
-	const name, setting = "KAFKA_BROKERS", "auto.create.topics.enable"
-	values, err := a.settings(sarama.BrokerResource, strconv.Itoa(int(b.ID())), setting)
-	switch {
-	case err != nil:
-		r.warn(name, "broker %d does not tell its %s: %s", b.ID(), setting, explain(err))
-	case strings.EqualFold(values[setting], "true"):
-		r.warn(name, "broker %d has %s=true: a misspelt topic is made, with defaults, instead of being an error; set it to false", b.ID(), setting)
-	}
 }
 
 func count(n int, what string) string {

@@ -2,6 +2,8 @@ package preflight_test
 
 import (
 	"crypto/rand"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -41,6 +43,7 @@ func TestSecuredKafka(t *testing.T) {
 		const why = ": there is no such topic: have it made by preflight topics, or by whoever makes topics here"
 		return []string{"FAIL SOURCES_EVENT_TOPIC " + cfg.Topic + why, "FAIL DEAD_TOPIC " + cfg.Dead() + why}
 	}
+	t.Run("guest", func(t *testing.T) { testGuest(t, broker) })
 	for name, tt := range map[string]struct {
 		at, secret string
 		want       string // of the line about the brokers
@@ -80,6 +83,41 @@ func TestSecuredKafka(t *testing.T) {
 				want(t, name+", once more", checkKafka(t, cfg), wanted...) // looking has made nothing
 			}
 		})
+	}
+}
+
+// testGuest: what a user may not see is no failure, unless it is needed.
+func testGuest(t *testing.T, broker kafka.Secured) {
+	cfg := kafkaAt(broker.SASLSSL)
+	cfg.AuthDir = broker.Secret(t, "SASL_SSL", "PLAIN", kafka.Password)
+	if err := os.WriteFile(filepath.Join(cfg.AuthDir, "user"), []byte(kafka.Guest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kafka.Named(t, []string{broker.Plain}, cfg.Topic, 3)
+	allow(t, broker.Plain, cfg.Topic, sarama.AclOperationDescribe)
+	const may = ": Kafka does not let this user do that: give the user the right by an ACL"
+	want(t, "guest", checkKafka(t, cfg), "ok KAFKA_BROKERS 1 broker, reached at the addresses that they advertise, by SASL_SSL with PLAIN",
+		"warn KAFKA_BROKERS broker 1 does not tell its auto.create.topics.enable"+may,
+		"ok SOURCES_EVENT_TOPIC "+cfg.Topic+": 3 partitions, 1 replica", "warn SOURCES_EVENT_TOPIC "+cfg.Topic+" does not tell its settings"+may,
+		"FAIL DEAD_TOPIC "+cfg.Dead()+may)
+
+	allow(t, broker.Plain, cfg.Dead(), sarama.AclOperationDescribe)
+	cfg.Topics = "create"
+	want(t, "guest who is to make topics", last(checkKafka(t, cfg), 1), "FAIL DEAD_TOPIC "+cfg.Dead()+" is missing and could not be made"+may)
+}
+
+// allow lets the guest do something with a topic.
+func allow(t *testing.T, broker, topic string, what sarama.AclOperation) {
+	t.Helper()
+	admin, err := sarama.NewClusterAdmin([]string{broker}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	err = admin.CreateACL(sarama.Resource{ResourceType: sarama.AclResourceTopic, ResourceName: topic, ResourcePatternType: sarama.AclPatternLiteral},
+		sarama.Acl{Principal: "User:" + kafka.Guest, Host: "*", Operation: what, PermissionType: sarama.AclPermissionAllow})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

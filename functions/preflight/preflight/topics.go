@@ -57,6 +57,7 @@ type found struct {
 	replicas   int     // of the partition with the fewest
 	leaderless []int32 // partitions
 	settings   map[string]string
+	unseen     error // why there are no settings
 }
 
 // find looks a topic up, without making it.
@@ -85,10 +86,16 @@ func (a admin) find(name string) (found, error) {
 		}
 	}
 	f.settings, err = a.settings(sarama.TopicResource, name, retentionSetting, cleanupSetting, inSyncSetting)
+	if errors.Is(err, sarama.ErrTopicAuthorizationFailed) { // which no function needs
+		f.unseen, err = err, nil
+	}
 	return f, err
 }
 
 func (f found) String() string {
+	if f.unseen != nil {
+		return fmt.Sprintf("%s, %s", count(f.partitions, "partition"), count(f.replicas, "replica"))
+	}
 	return fmt.Sprintf("%s, %s, kept for %s, cleanup.policy %s", count(f.partitions, "partition"), count(f.replicas, "replica"),
 		days(f.settings[retentionSetting]), f.settings[cleanupSetting])
 }
@@ -114,14 +121,17 @@ func (f found) differs(t topic, brokers int) []string {
 	if f.partitions != int(t.partitions) {
 		differences = append(differences, fmt.Sprintf("%s instead of %d", count(f.partitions, "partition"), t.partitions))
 	}
+	if f.replicas == 1 && brokers > 1 {
+		differences = append(differences, "1 replica, so that it is away when its broker is")
+	}
+	if f.unseen != nil {
+		return differences
+	}
 	if want := strconv.FormatInt(t.retention.Milliseconds(), 10); f.settings[retentionSetting] != want {
 		differences = append(differences, fmt.Sprintf("kept for %s instead of %s", days(f.settings[retentionSetting]), days(want)))
 	}
 	if got := f.settings[cleanupSetting]; got != "delete" {
 		differences = append(differences, fmt.Sprintf("cleanup.policy %s instead of delete", got))
-	}
-	if f.replicas == 1 && brokers > 1 {
-		differences = append(differences, "1 replica, so that it is away when its broker is")
 	}
 	return differences
 }
@@ -144,26 +154,10 @@ func (f found) report(l level, t topic, brokers int, r *report) {
 		return
 	}
 	r.add(l, t.variable, "%s: %v", t.name, f)
+	if f.unseen != nil {
+		r.warn(t.variable, "%s does not tell its settings: %s", t.name, explain(f.unseen))
+	}
 	if differences := f.differs(t, brokers); len(differences) > 0 {
 		r.warn(t.variable, "%s is not as it is meant to be: %s; it is left so", t.name, strings.Join(differences, ", "))
-	}
-}
-
-// checkTopic reports on a topic. One that is missing is made by others; here they only try whether it could be.
-func (a admin) checkTopic(t topic, toBeMade bool, brokers int, r *report) {
-	f, err := a.find(t.name)
-	switch {
-	case err == nil:
-		f.report(levelOK, t, brokers, r)
-	case !errors.Is(err, errMissing):
-		r.fail(t.variable, "%s: %s", t.name, explain(err))
-	case !toBeMade:
-		r.fail(t.variable, "%s: %v: have it made by preflight topics, or by whoever makes topics here", t.name, errMissing)
-	default:
-		if err := a.CreateTopic(t.name, t.detail(), true); err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
-			r.fail(t.variable, "%s is missing and could not be made: %s", t.name, explain(err))
-			return
-		}
-		r.ok(t.variable, "%s is missing, will be made", t.name)
 	}
 }
