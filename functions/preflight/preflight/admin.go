@@ -59,21 +59,27 @@ func (a admin) checkAutoCreate(b *sarama.Broker, r *report) {
 	}
 }
 
-// checkTopic reports on a topic. One that is missing is made by others; here they only try whether it could be.
-func (a admin) checkTopic(t topic, toBeMade bool, brokers int, r *report) {
+// checkTopic reports on a topic. One that is missing is made by others; here it is only found out whether preflight
+// could make it, where that is who does.
+func (a admin) checkTopic(t topic, maker string, brokers int, r *report) {
 	f, err := a.find(t.name)
 	switch {
 	case err == nil:
 		f.report(levelOK, t, brokers, r)
+		return
 	case !errors.Is(err, errMissing):
 		r.fail(t.variable, "%s: %s", t.name, explain(err))
-	case !toBeMade:
+		return
+	case maker == topicsExist:
 		r.fail(t.variable, "%s: %v: have it made by preflight topics, or by whoever makes topics here", t.name, errMissing)
-	default:
-		if err := a.CreateTopic(t.name, t.detail(), true); err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
+		return
+	}
+	if maker == topicsCreate {
+		err := a.CreateTopic(t.name, t.detail(), true)
+		if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 			r.fail(t.variable, "%s is missing and could not be made: %s", t.name, explain(err))
 			return
 		}
-		r.ok(t.variable, "%s is missing, will be made", t.name)
 	}
+	r.ok(t.variable, "%s is missing, will be made", t.name)
 }

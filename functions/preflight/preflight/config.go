@@ -3,6 +3,7 @@ package preflight
 import (
 	"errors"
 	"net/url"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -64,20 +65,27 @@ func (r ROS) Validate() error {
 // Kafka is where Kafka is, and what the topics are to be.
 type Kafka struct {
 	kafkaclient.Cluster
-	// Topics is what becomes of a topic that is missing: with "exist" the check fails, with "create" it only says
-	// so, as preflight topics is going to make it.
+	// Topics is who makes a topic that is missing: preflight topics (create), Strimzi (strimzi), or nobody any more
+	// (exist). Only with the last one the check fails for it.
 	Topics string `envconfig:"TOPICS" default:"exist"`
-	// Replication is of the topics that are made; 0 stands for the brokers' default.
-	Replication int16 `envconfig:"TOPIC_REPLICATION"`
+	// Replication is of the topics that are made; -1 stands for the brokers' default.
+	Replication int16 `envconfig:"TOPIC_REPLICATION" default:"-1"`
 }
+
+// What TOPICS can be.
+const (
+	topicsCreate  = "create"
+	topicsStrimzi = "strimzi"
+	topicsExist   = "exist"
+)
 
 // Validate reports the first variable that cannot be.
 func (k Kafka) Validate() error {
-	if k.Topics != "exist" && k.Topics != "create" {
-		return errors.New("TOPICS: exist or create")
+	if !slices.Contains([]string{topicsCreate, topicsStrimzi, topicsExist}, k.Topics) {
+		return errors.New("TOPICS: create, strimzi or exist")
 	}
-	if k.Replication < 0 {
-		return errors.New("TOPIC_REPLICATION: at least 1, or not set for the brokers' default")
+	if k.Replication < 1 && k.Replication != -1 {
+		return errors.New("TOPIC_REPLICATION: at least 1, or -1 for the brokers' default")
 	}
 	return k.Cluster.Validate()
 }

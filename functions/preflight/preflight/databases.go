@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/insights-onprem/cost-sources/migrations"
 )
 
@@ -53,8 +55,8 @@ func (s *session) checkRegistry(ctx context.Context, name, url string, r *report
 	}
 	s.failGrants(name, missing, r)
 	if !s.server.CreateSchemas {
-		r.fail(name, "role %s may not create schemas, as migrate and every new organization need: GRANT CREATE ON DATABASE %q TO %s;",
-			s.server.Role, s.server.Database, s.role())
+		r.fail(name, "role %s may not create schemas, as migrate and every new organization need: GRANT CREATE ON DATABASE %s TO %s;",
+			s.server.Role, pgx.Identifier{s.server.Database}.Sanitize(), s.role())
 	}
 	if len(absent) > 0 && !s.server.CreateInPublic {
 		r.fail(name, "role %s may not create tables in schema public, where migrate is to make %s: GRANT CREATE ON SCHEMA public TO %s;",

@@ -42,7 +42,7 @@ func checkKafka(_ context.Context, cfg Kafka, r *report) { // every exchange has
 		a.checkAutoCreate(b, r)
 	}
 	for _, t := range cfg.topics() {
-		a.checkTopic(t, cfg.Topics == "create", len(brokers), r)
+		a.checkTopic(t, cfg.Topics, len(brokers), r)
 	}
 }
 

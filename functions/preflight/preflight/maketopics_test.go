@@ -59,8 +59,8 @@ func TestTopicsToBeMade(t *testing.T) {
 	t.Parallel()
 
 	cfg := kafkaAt(kafka.Brokers(t)...)
-	cfg.Topics = "create"
-	for range 2 {
+	for _, maker := range []string{"create", "strimzi", "create"} {
+		cfg.Topics = maker
 		lines := checkKafka(t, cfg)
 		want(t, "to be made", last(lines, 2), "ok SOURCES_EVENT_TOPIC "+cfg.Topic+" is missing, will be made", "ok DEAD_TOPIC "+cfg.Dead()+" is missing, will be made")
 	}

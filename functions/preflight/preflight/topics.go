@@ -17,20 +17,16 @@ type topic struct {
 	variable, name string
 	partitions     int32
 	retention      time.Duration
-	replication    int16 // of one that is made; -1 stands for the brokers' default
+	replication    int16 // of one that is made
 }
 
 // topics are the two. That of dead letters needs no order, and might do with one partition; it has as many as the
 // other so that a partition without a leader stands in the way of a third of them only, for what cannot be written
 // there is lost.
 func (k Kafka) topics() []topic {
-	replication := k.Replication
-	if replication == 0 {
-		replication = -1
-	}
 	return []topic{
-		{"SOURCES_EVENT_TOPIC", k.Topic, 3, 7 * day, replication},
-		{"DEAD_TOPIC", k.Dead(), 3, 90 * day, replication},
+		{"SOURCES_EVENT_TOPIC", k.Topic, 3, 7 * day, k.Replication},
+		{"DEAD_TOPIC", k.Dead(), 3, 90 * day, k.Replication},
 	}
 }
 
