@@ -22,8 +22,8 @@ test-schema: ## whether the API answers as its OpenAPI document says: schemathes
 	tests/schema/run.sh
 
 test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has to be installed
-	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer
-	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer
+	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
+	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
 
 check: ## format, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -39,6 +39,7 @@ var shared = map[string][]string{
 	"shared/outbox":          {"shared/store", "shared/sources"},
 	"shared/serve":           nil,
 	"shared/kafkaevents":     nil,
+	"shared/kafkaclient":     nil,
 	"shared/store/storetest": {"shared/store", "migrations"},
 	"shared/httpapi/apitest": {"shared/httpapi", "shared/identity"},
 	"migrations":             nil,
@@ -47,10 +48,11 @@ var shared = map[string][]string{
 
 // forFunctions is what the packages of functions may import of ours.
 var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events", "shared/outbox", "shared/store", "shared/sources", "migrations",
-	"shared/kafkaevents"} // only of those that speak to Kafka themselves, see below
+	"shared/kafkaevents", "shared/kafkaclient"} // the last two only of those that speak to Kafka themselves, see below
 
 // writesKafka are the packages that may speak to Kafka themselves; all others post to a KafkaSink.
-var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "shared/kafkaevents", "tests/kafka"}
+var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "functions/preflight/preflight",
+	"shared/kafkaevents", "shared/kafkaclient", "tests/kafka"}
 
 // TestLayers holds the dependency rule: main, its own package, httpapi and its like, sources, the standard
 // library, and nothing back.
@@ -66,7 +68,7 @@ func TestLayers(t *testing.T) {
 		}
 		for _, i := range p.Imports {
 			kafka := strings.Contains(i, "/sarama") || strings.Contains(i, "kafka_sarama") || strings.Contains(i, "/franz-go/") ||
-				i == module+"shared/kafkaevents"
+				i == module+"shared/kafkaevents" || i == module+"shared/kafkaclient"
 			if kafka && !slices.Contains(writesKafka, path) {
 				t.Errorf("%s imports %s: only %v speak to Kafka", path, i, writesKafka)
 			}

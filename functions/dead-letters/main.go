@@ -3,7 +3,8 @@
 //	dead-letters list [-id ID]... [-reason TEXT] [-v]
 //	dead-letters redrive -why TEXT [-who NAME] (-id ID... | -reason TEXT | -all)
 //
-// It reads KAFKA_BROKERS, SOURCES_EVENT_TOPIC and DATABASE_URL as the functions do.
+// It reads DATABASE_URL as the functions do, and KAFKA_BROKERS, SOURCES_EVENT_TOPIC, DEAD_TOPIC and, where Kafka wants
+// TLS or a login, KAFKA_AUTH_DIR, a folder with what the KafkaSinks' Secret holds.
 package main
 
 import (

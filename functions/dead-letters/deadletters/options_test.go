@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/insights-onprem/cost-sources/functions/dead-letters/deadletters"
+	"github.com/insights-onprem/cost-sources/shared/kafkaclient"
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
@@ -65,7 +66,8 @@ func TestFlags(t *testing.T) {
 func TestConfig(t *testing.T) {
 	t.Parallel()
 
-	valid := deadletters.Config{Config: store.Config{DatabaseURL: "postgres://x", MaxConns: 1}, Brokers: []string{"b:9092"}, Topic: "events"}
+	valid := deadletters.Config{Config: store.Config{DatabaseURL: "postgres://x", MaxConns: 1},
+		Cluster: kafkaclient.Cluster{Brokers: []string{"b:9092"}, Topic: "events"}}
 	for _, tt := range []struct {
 		name string
 		edit func(*deadletters.Config)
@@ -76,6 +78,8 @@ func TestConfig(t *testing.T) {
 		{"broker without a port", func(c *deadletters.Config) { c.Brokers = []string{"b:1", "b"} }, `KAFKA_BROKERS: "b" is no host:port`},
 		{"no topic", func(c *deadletters.Config) { c.Topic = "" }, `SOURCES_EVENT_TOPIC: "" cannot be the name of a topic`},
 		{"odd topic", func(c *deadletters.Config) { c.Topic = "a b" }, `SOURCES_EVENT_TOPIC: "a b" cannot be the name of a topic`},
+		{"dead letters among the events", func(c *deadletters.Config) { c.DeadTopic = "events" }, `DEAD_TOPIC: "events" cannot be the name of the topic of dead letters`},
+		{"no such folder", func(c *deadletters.Config) { c.AuthDir = "/none" }, "KAFKA_AUTH_DIR: open /none/protocol: no such file or directory"},
 		{"no database", func(c *deadletters.Config) { c.DatabaseURL = "" }, "DATABASE_URL is not set, nor DATABASE_URL_FILE, a file that contains it"},
 	} {
 		cfg := valid

@@ -35,11 +35,11 @@ type part struct {
 }
 
 func openReader(cfg Config) (*reader, error) {
-	client, err := connect(cfg.Brokers, cfg.deadTopic(), readerConfig())
+	client, err := connectReader(cfg)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{client: client, topic: cfg.deadTopic()}
+	r := &reader{client: client, topic: cfg.Dead()}
 	if r.parts, err = partsOf(client, r.topic); err == nil {
 		r.consumer, err = sarama.NewConsumerFromClient(client)
 	}

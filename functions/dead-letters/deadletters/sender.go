@@ -35,7 +35,7 @@ type sender struct {
 // openSender connects to Kafka, up to the leaders of the topic and the producer's id, so that nothing is
 // counted as sent again while Kafka is away.
 func openSender(cfg Config) (*sender, error) {
-	client, err := connect(cfg.Brokers, cfg.Topic, senderConfig())
+	client, err := connectSender(cfg)
 	if err != nil {
 		return nil, err
 	}

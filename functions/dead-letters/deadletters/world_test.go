@@ -34,8 +34,13 @@ type world struct {
 
 func setup(t *testing.T) world {
 	t.Helper()
+	return setupAt(t, kafka.Brokers(t))
+}
+
+func setupAt(t *testing.T, brokers []string) world {
+	t.Helper()
 	w := world{T: t, buried: make(chan struct{}, 1000)}
-	w.cfg.Brokers = kafka.Brokers(t)
+	w.cfg.Brokers = brokers
 	w.cfg.Topic = kafka.Topic(t, w.cfg.Brokers, "events", 3)
 	kafka.Named(t, w.cfg.Brokers, w.cfg.Topic+".dead", 2)
 	w.cfg.DatabaseURL, w.cfg.MaxConns = storetest.Database(t), 4

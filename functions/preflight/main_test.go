@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// asCommand makes the test program be the command.
+const asCommand = "TEST_AS_PREFLIGHT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func command(t *testing.T, args string, env ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], strings.Fields(args)...)
+	cmd.Env = append([]string{asCommand + "=1"}, env...)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if exit, ok := errors.AsType[*exec.ExitError](cmd.Run()); ok {
+		status = exit.ExitCode()
+	}
+	return status, out.String(), errs.String()
+}
+
+// TestCommandLine: what is wrong with it is one line, and exit status 1.
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct {
+		args   string
+		status int
+		want   string // in stderr
+	}{
+		{"", 1, "check or topics? preflight -h tells more\n"},
+		{"check topics", 1, "check or topics? preflight -h tells more\n"},
+		{"test", 1, "\"test\" is neither check nor topics; preflight -h tells more\n"},
+		{"topics", 1, "required key KAFKA_BROKERS missing value\n"},
+		{"-h", 0, "preflight topics"},
+	} {
+		status, out, errs := command(t, tt.args)
+		if status != tt.status || out != "" || !strings.Contains(errs, tt.want) || tt.status == 1 && errs != tt.want {
+			t.Errorf("preflight %s: exit status %d, %q, %q; want %d and %q", tt.args, status, out, errs, tt.status, tt.want)
+		}
+	}
+}
+
+// TestEnvironment: what is wrong with one variable hides no other, and is not repeated where it may be secret.
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+
+	const secret = "not-to-be-seen"
+	status, out, errs := command(t, "check", "DATABASE_URL=postgres://cost:"+secret+"@db:port/cost", "ROS_DATABASE_URL=ros:"+secret, "KAFKA_BROKERS=kafka",
+		"AUTH_MODE=identity", "GATEWAY_SECRET=a,b,"+secret, "RBAC_URL=off", "KRUIZE_URL=ftp://"+secret+"@kruize", "OTEL_EXPORTER_OTLP_ENDPOINT="+secret)
+	want := strings.TrimPrefix(`
+FAIL  DATABASE_URL                 not the address of a PostgreSQL database
+FAIL  ROS_DATABASE_URL             not the address of a PostgreSQL database
+FAIL  KAFKA_BROKERS                "kafka" is no host:port
+FAIL  AUTH_MODE                    GATEWAY_SECRET: one secret, or two with a comma between them
+FAIL  KRUIZE_URL                   an http or https URL without query and fragment, or empty where there is no Kruize
+FAIL  OTEL_EXPORTER_OTLP_ENDPOINT  an http or https URL, or empty where there is no collector
+`, "\n")
+	if status != 1 || out != want || errs != "6 wrong, see the lines that begin with FAIL\n" {
+		t.Errorf("exit status %d, want 1; %q on stderr, and on stdout:\n%s\nwant:\n%s", status, errs, out, want)
+	}
+}
+
+// TestNobodyAnswers: the command ends in time.
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	at := listener.Addr().String() // the kernel takes connections, and nobody says anything
+	began := time.Now()
+	status, out, _ := command(t, "check", "DATABASE_URL=postgres://cost@"+at+"/cost", "ROS_DATABASE_URL=postgres://cost@"+at+"/cost", "KAFKA_BROKERS="+at,
+		"AUTH_MODE=jwt", "OIDC_AUDIENCE=a", "OIDC_ISSUER=http://"+at, "RBAC_URL=http://"+at, "KRUIZE_URL=http://"+at, "OTEL_EXPORTER_OTLP_ENDPOINT=https://"+at)
+	if took := time.Since(began); status != 1 || strings.Count(out, "no answer in time") != 7 || took > 30*time.Second {
+		t.Errorf("exit status %d after %v, want 1 in 30s, and seven times no answer in time:\n%s", status, took, out)
+	}
+}

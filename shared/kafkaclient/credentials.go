@@ -1,0 +1,118 @@
+package kafkaclient
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/IBM/sarama"
+)
+
+// The protocols and the mechanisms that a KafkaSink's Secret may name. OAUTHBEARER, which it may name too, is left
+// for later: the token's issuer would have to be asked.
+var (
+	protocols  = []string{"PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL"}
+	mechanisms = []string{sarama.SASLTypePlaintext, sarama.SASLTypeSCRAMSHA256, sarama.SASLTypeSCRAMSHA512}
+)
+
+// credentials are what the folder holds; each field is named as its file there, or nearly so.
+type credentials struct {
+	protocol, mechanism string
+	user, password      string
+	caCrt               string
+	userCrt, userKey    string
+	userSkip            string // "true" where TLS goes without a certificate of ours
+}
+
+// readCredentials reads the folder, of which the empty name stands for one that says PLAINTEXT. Its errors name the
+// variable and the file, and never what a secret file holds.
+func readCredentials(dir string) (credentials, error) {
+	c := credentials{protocol: "PLAINTEXT"}
+	if dir == "" {
+		return c, nil
+	}
+	for name, value := range map[string]*string{"protocol": &c.protocol, "sasl.mechanism": &c.mechanism, "user": &c.user,
+		"password": &c.password, "ca.crt": &c.caCrt, "user.crt": &c.userCrt, "user.key": &c.userKey, "user.skip": &c.userSkip} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && name != "protocol":
+			continue
+		case err != nil:
+			return c, fmt.Errorf("KAFKA_AUTH_DIR: %w", err)
+		}
+		*value = string(text)
+	}
+	if err := c.validate(); err != nil {
+		return c, fmt.Errorf("KAFKA_AUTH_DIR: %w", err)
+	}
+	return c, nil
+}
+
+func (c credentials) sasl() bool { return strings.HasPrefix(c.protocol, "SASL_") }
+
+func (c credentials) tls() bool { return strings.HasSuffix(c.protocol, "SSL") }
+
+// validate refuses what Knative would not take from the same Secret. It takes every file as it is, so that a line
+// break at the end belongs to the value.
+func (c credentials) validate() error {
+	switch {
+	case !slices.Contains(protocols, c.protocol):
+		return fmt.Errorf("file protocol: %q is none of %v", c.protocol, protocols)
+	case c.sasl() && !slices.Contains(mechanisms, c.mechanism):
+		return fmt.Errorf("file sasl.mechanism: %q is none of %v; OAUTHBEARER is not built", c.mechanism, mechanisms)
+	case c.sasl() && (c.user == "" || c.password == ""):
+		return errors.New("files user and password are both needed for " + c.protocol)
+	case strings.ContainsAny(c.user, "\r\n"):
+		return errors.New("file user: there is a line break in it")
+	case strings.ContainsAny(c.password, "\"\r\n"):
+		return errors.New(`file password: there is a line break or a " in it, which Knative cannot take`)
+	case c.protocol == "SSL" && c.userSkip != "true" && (c.userCrt == "" || c.userKey == ""):
+		return errors.New(`files user.crt and user.key are both needed for SSL, unless user.skip is "true"`)
+	}
+	return nil
+}
+
+// apply has config use the credentials.
+func (c credentials) apply(config *sarama.Config) (err error) {
+	if c.tls() {
+		config.Net.TLS.Enable = true
+		if config.Net.TLS.Config, err = c.tlsConfig(); err != nil {
+			return fmt.Errorf("KAFKA_AUTH_DIR: %w", err)
+		}
+	}
+	if !c.sasl() {
+		return nil
+	}
+	config.Net.SASL.Enable = true
+	config.Net.SASL.Mechanism = sarama.SASLMechanism(c.mechanism)
+	config.Net.SASL.User, config.Net.SASL.Password = c.user, c.password
+	if hash, ok := scramHashes[c.mechanism]; ok {
+		config.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramLogin{hash: hash} }
+	}
+	return nil
+}
+
+func (c credentials) tlsConfig() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.caCrt != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(c.caCrt)) {
+			return nil, errors.New("file ca.crt: no certificate in PEM form")
+		}
+	}
+	if c.userSkip == "true" || c.userCrt == "" && c.userKey == "" {
+		return config, nil
+	}
+	ours, err := tls.X509KeyPair([]byte(c.userCrt), []byte(c.userKey))
+	if err != nil {
+		return nil, fmt.Errorf("files user.crt and user.key: %w", err) // which quotes neither
+	}
+	config.Certificates = []tls.Certificate{ours}
+	return config, nil
+}
