@@ -4,7 +4,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 SEEDS       ?= 3
 
-.PHONY: help run test test-faults test-schema test-pgbouncer check fuzz build
+.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer check fuzz build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,8 +12,11 @@ help: ## this list
 run: ## all functions on one port, with a PostgreSQL and a Kafka broker of their own (PORT, DATA_DIR, DATABASE_URL, KAFKA_BROKERS)
 	@go build -o bin/dev ./functions/dev && exec bin/dev
 
-test: check ## all that CI runs; brings its own PostgreSQL and Apache Kafka (KAFKA=embedded: without Java; TEST_DATABASE_URL, KAFKA_BROKERS: others)
+test: check test-manifests ## all that CI runs; brings its own PostgreSQL and Apache Kafka (KAFKA=embedded: without Java; TEST_DATABASE_URL, KAFKA_BROKERS: others)
 	go test -race -shuffle=on -count=1 -timeout 40m ./...
+
+test-manifests: ## whether a cluster would take what knative/ brings, without one: rendered, decoded strictly, held to our rules
+	cd tests/manifests && go vet ./... && go test -race -shuffle=on -count=1 ./...
 
 test-faults: ## random faults for a minute each: SEEDS fresh seeds, which it prints, or again the one that SEED names
 	go test -race -shuffle=on -count=1 -timeout 4h -v -run TestRandom ./tests/faults -args -for=60s $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS))
@@ -29,6 +32,7 @@ check: ## format, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	cd tests/manifests && go run $(STATICCHECK) ./...
 	@GOBIN=$(CURDIR)/bin go install $(GOVULNCHECK)
 	@bin/govulncheck ./... || { test $$? -ne 3 && echo 'no vulnerabilities looked up: their database is out of reach'; } # 3 is a find
 

@@ -38,7 +38,7 @@ var (
 		"migrate":      {required: []string{"DATABASE_URL_FILE"}},
 		"topics":       {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR", "DATABASE_URL_FILE"}},
 		"preflight": {required: slices.Concat([]string{"DATABASE_URL_FILE", "ROS_DATABASE_URL"}, caller, kafka),
-			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "TOPICS", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
+			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "TOPICS", "TOPIC_REPLICATION", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
 	}
 )
 
@@ -97,15 +97,23 @@ var readable = map[string]func(string) error{
 	"PLAIN_RECORDS":       asBool,
 	"LOG_LEVEL":           func(text string) error { return new(slog.Level).UnmarshalText([]byte(text)) },
 	"AUTH_MODE":           oneOf("jwt", "identity"),
-	"TOPICS":              oneOf("create", "exist"),
+	"TOPICS":              oneOf("create", "strimzi", "exist"),
 	"DATABASE_MAX_CONNS":  asNumber,
 	"CONNECTIONS_NEEDED":  asNumber,
-	"TOPIC_REPLICATION":   asNumber,
+	"TOPIC_REPLICATION":   asReplicas,
 }
 
 func asDuration(text string) error { _, err := time.ParseDuration(text); return err }
 func asBool(text string) error     { _, err := strconv.ParseBool(text); return err }
 func asNumber(text string) error   { _, err := strconv.Atoi(text); return err }
+
+func asReplicas(text string) error {
+	n, err := strconv.Atoi(text)
+	if err == nil && n < 1 && n != -1 {
+		err = errors.New("neither replicas nor -1, for what the brokers are set to")
+	}
+	return err
+}
 
 func oneOf(words ...string) func(string) error {
 	return func(text string) error {
@@ -131,7 +139,7 @@ func values(pod pod, r *Rendering, p *problems) {
 				p.unless(err == nil, "%s is %q: %v", v.Name, v.Value, err)
 			}
 			set, ok := r.Settings[cmp.Or(settingOf[v.Name], v.Name)]
-			p.unless(!ok || v.Name == "TOPICS" || v.Value == set, "%s is %q, but the settings say %q", v.Name, v.Value, set)
+			p.unless(!ok || v.Value == set, "%s is %q, but the settings say %q", v.Name, v.Value, set)
 		}
 	}
 }
