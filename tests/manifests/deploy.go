@@ -85,11 +85,11 @@ func Render(ctx context.Context, knative, work string, settings Settings) ([][]b
 	if err != nil {
 		return nil, fmt.Errorf("deploy.sh has not called KUSTOMIZE: %w", err)
 	}
-	return build(filepath.Join(site, strings.TrimSpace(string(name))))
+	return Build(filepath.Join(site, strings.TrimSpace(string(name))))
 }
 
-// build runs kustomize, with its defaults, on a folder.
-func build(folder string) ([][]byte, error) {
+// Build runs kustomize, with its defaults, on a folder.
+func Build(folder string) ([][]byte, error) {
 	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -101,15 +100,5 @@ func fixed(r *Rendering) []string {
 	p := problems{about: "VERSION"}
 	version := r.Settings["VERSION"]
 	p.unless(version != "" && version != "latest", "%q is no version", version)
-	return p.found
-}
-
-// secretsElsewhere: what is rendered ends up in repositories and pipelines. A site makes its Secrets by itself.
-func secretsElsewhere(r *Rendering) []string {
-	var p problems
-	for _, s := range all[*core.Secret](r) {
-		p.about = "Secret " + s.Name
-		p.unless(false, "no Secret is applied from manifests")
-	}
 	return p.found
 }

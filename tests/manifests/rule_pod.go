@@ -14,19 +14,28 @@ import (
 
 // A pod is what a function or a Job runs.
 type pod struct {
-	name string
-	spec *core.PodSpec
+	name   string
+	labels map[string]string
+	spec   *core.PodSpec
 }
 
 // eachPod makes a rule of what holds for the pods of functions and Jobs alike.
 func eachPod(check func(pod, *Rendering, *problems)) func(*Rendering) []string {
 	return func(r *Rendering) []string {
 		functions := each(func(s *serving.Service, r *Rendering, p *problems) {
-			check(pod{s.Name, &s.Spec.Template.Spec.PodSpec}, r, p)
+			check(pod{s.Name, s.Spec.Template.Labels, &s.Spec.Template.Spec.PodSpec}, r, p)
 		})
-		jobs := each(func(j *batch.Job, r *Rendering, p *problems) { check(pod{j.Name, &j.Spec.Template.Spec}, r, p) })
+		jobs := each(func(j *batch.Job, r *Rendering, p *problems) {
+			check(pod{j.Name, j.Spec.Template.Labels, &j.Spec.Template.Spec}, r, p)
+		})
 		return slices.Concat(functions(r), jobs(r))
 	}
+}
+
+// policed: policies, ours and others', let pods in and out by this label, which is not the label of what makes the pods.
+func policed(pod pod, _ *Rendering, p *problems) {
+	part := pod.labels["app.kubernetes.io/part-of"]
+	p.unless(part == "cost-sources", "the label app.kubernetes.io/part-of of its pods is %q", part)
 }
 
 // confined: what the "restricted" level of Pod Security Admission and OpenShift's restricted SCC ask for. No user id:

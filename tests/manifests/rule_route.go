@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 	ingress "knative.dev/networking/pkg/apis/networking/v1alpha1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
+	gatewaybeta "sigs.k8s.io/gateway-api/apis/v1beta1"
 )
 
 // collections are all that comes to us, and from whom it gets an answer. Other paths under the prefix are Koku's.
@@ -96,4 +97,31 @@ func rewritten(filters []gateway.HTTPRouteFilter, namespace string) string {
 		}
 	}
 	return ""
+}
+
+// grants: a route may lead into another namespace only where a ReferenceGrant there says so.
+func grants(r *Rendering) []string {
+	var found []string
+	for _, route := range all[*gateway.HTTPRoute](r) {
+		p := about(route)
+		for _, rule := range route.Spec.Rules {
+			for _, backend := range rule.BackendRefs {
+				namespace := string(ptr.Deref(backend.Namespace, gateway.Namespace(route.Namespace)))
+				granted := namespace == route.Namespace || slices.ContainsFunc(all[*gatewaybeta.ReferenceGrant](r), func(g *gatewaybeta.ReferenceGrant) bool {
+					return g.Namespace == namespace && allows(g, route.Namespace, backend.Name)
+				})
+				p.unless(granted, "nothing grants it the Service %s of %s", backend.Name, namespace)
+			}
+		}
+		found = append(found, p.found...)
+	}
+	return found
+}
+
+func allows(g *gatewaybeta.ReferenceGrant, from string, to gateway.ObjectName) bool {
+	return slices.ContainsFunc(g.Spec.From, func(f gatewaybeta.ReferenceGrantFrom) bool {
+		return string(f.Namespace) == from && f.Kind == "HTTPRoute" && f.Group == gateway.GroupName
+	}) && slices.ContainsFunc(g.Spec.To, func(t gatewaybeta.ReferenceGrantTo) bool {
+		return t.Kind == "Service" && t.Group == "" && (t.Name == nil || *t.Name == to)
+	})
 }

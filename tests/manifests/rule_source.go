@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"slices"
 	"time"
 
 	"github.com/rickb777/date/period"
@@ -122,6 +123,7 @@ func deadLetters(r *Rendering) []string {
 		sink := one[*kafkaSink](r, ref.Name)
 		p.unless(sink != nil, "its deadLetterSink %s is not there", ref.Name)
 		p.unless(sink == nil || sink.Spec.Topic == r.Settings["DEAD_TOPIC"], "its dead letters go to %s, which is not DEAD_TOPIC", topicOf(sink))
+		p.unless(!slices.Contains(k.Spec.Topics, topicOf(sink)), "its dead letters go to its own topic %s", topicOf(sink))
 		found = append(found, p.found...)
 	}
 	return found

@@ -28,6 +28,7 @@ var rules = []rule{
 	{"functions take no more connections than are stated", budget},
 	{"functions' kn manifests lose nothing", keepsAll},
 
+	{"pods are found by policies", eachPod(policed)},
 	{"pods are confined", eachPod(confined)},
 	{"pods ask for little", eachPod(resources)},
 	{"pods run our images", eachPod(images)},
@@ -54,6 +55,7 @@ var rules = []rule{
 
 	{"collections are routed", ingresses},
 	{"collections are routed by the Gateway API", httpRoutes},
+	{"gateways may be led to", grants},
 	{"Envoy takes what it is given", each(envoys)},
 	{"alerts can be evaluated", each(alerts)},
 }

@@ -44,6 +44,7 @@ var badSources = []bad{
 	{name: "long waits", rule: "sources hold a partition for a bounded time", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/delivery/backoffDelay, value: PT15S}", want: "more than 40m0s"},
 
 	{name: "back to where they came from", rule: "sources have dead letters", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/delivery/deadLetterSink/ref/name, value: sources-events}", want: "not DEAD_TOPIC"},
+	{name: "to a topic that is both", rule: "sources have dead letters", object: "KafkaSink sources-dead-letters", settings: manifests.Settings{"DEAD_TOPIC": "platform.sources.event-stream"}, patch: "{op: add, path: /spec/topic, value: platform.sources.event-stream}", want: "its dead letters go to its own topic"},
 	{name: "to a function", rule: "sources have dead letters", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/delivery/deadLetterSink/ref/kind, value: Service}", want: "its deadLetterSink is a Service"},
 	{name: "to nobody", rule: "sources have dead letters", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/delivery/deadLetterSink/ref/name, value: x}", want: "its deadLetterSink x is not there"},
 }

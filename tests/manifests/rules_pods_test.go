@@ -1,6 +1,9 @@
 package manifests_test
 
 var badPods = []bad{
+	{name: "a function's", rule: "pods are found by policies", object: "Service relay", patch: "{op: remove, path: /spec/template/metadata/labels/app.kubernetes.io~1part-of}", want: "of its pods is"},
+	{name: "a Job's", rule: "pods are found by policies", object: "Job migrate", patch: "{op: remove, path: /spec/template/metadata}", want: "of its pods is"},
+
 	{name: "as somebody", rule: "pods are confined", object: "Service relay", patch: "{op: add, path: /spec/template/spec/containers/0/securityContext/runAsUser, value: 65532}", want: "it says as whom it runs"},
 	{name: "as some group", rule: "pods are confined", object: "Job migrate", patch: "{op: add, path: /spec/template/spec/securityContext, value: {fsGroup: 1}}", want: "the pod says as whom it runs"},
 	{name: "as root", rule: "pods are confined", object: "Service relay", patch: "{op: remove, path: /spec/template/spec/containers/0/securityContext/runAsNonRoot}", want: "runAsNonRoot is not true"},
@@ -48,5 +51,6 @@ var badVariables = []bad{
 	{name: "a URL", rule: "pods keep secrets out of manifests", object: "Job migrate", patch: "{op: add, path: /spec/template/spec/containers/0/env/-, value: {name: DATABASE_URL, value: postgres://u:p@h/d}}", want: "DATABASE_URL is written out"},
 	{name: "a Secret of nobody", rule: "pods keep secrets out of manifests", object: "Job migrate", patch: "{op: add, path: /spec/template/spec/containers/0/env/-, value: {name: ROS_DATABASE_URL, valueFrom: {secretKeyRef: {name: cost-sources-rows, key: url}}}}", want: "cost-sources-rows, which no site makes"},
 	{name: "a key of nobody", rule: "pods keep secrets out of manifests", object: "Job migrate", patch: "{op: add, path: /spec/template/spec/containers/0/env/-, value: {name: ROS_DATABASE_URL, valueFrom: {secretKeyRef: {name: cost-sources-ros, key: uri}}}}", want: "uri of the Secret cost-sources-ros, which no site makes"},
+	{name: "a projected volume of nobody", rule: "pods keep secrets out of manifests", object: "Job migrate", patch: "{op: add, path: /spec/template/spec/volumes/-, value: {name: x, projected: {sources: [{secret: {name: z}}]}}}", want: "volume x is the Secret z"},
 	{name: "a volume of nobody", rule: "pods keep secrets out of manifests", object: "Job migrate", patch: "{op: add, path: /spec/template/spec/volumes/-, value: {name: x, secret: {secretName: z}}}", want: "volume x is the Secret z"},
 }

@@ -52,6 +52,8 @@ var badRoutes = []bad{
 	{name: "by text", rule: "collections are routed by the Gateway API", more: but(httpRoute, "type: PathPrefix, value: /api/cost-management/v1/sources}", "type: Exact, value: /api/cost-management/v1/sources}"), want: "is matched as Exact"},
 	{name: "to nobody", rule: "collections are routed by the Gateway API", more: but(httpRoute, "    backendRefs: [{name: gateway, port: 80}]\n", ""), want: "a rule has 0 backendRefs"},
 
+	{name: "into a namespace of others", rule: "gateways may be led to", more: but(httpRoute, "name: gateway, port", "name: gateway, namespace: gateways, port"), want: "nothing grants it the Service gateway of gateways"},
+
 	{name: "no expression", rule: "alerts can be evaluated", more: but(alert, "max(age) > 600", "max(age > 600"), want: "OutboxOld: "},
 	{name: "not a word", rule: "alerts can be evaluated", more: but(alert, "{summary: Events wait.}", "{}"), want: "says nothing"},
 }

@@ -1,0 +1,63 @@
+package manifests
+
+import (
+	"slices"
+
+	core "k8s.io/api/core/v1"
+)
+
+// secretsElsewhere: what is rendered ends up in repositories and pipelines. A site makes its Secrets by itself.
+func secretsElsewhere(r *Rendering) []string {
+	var p problems
+	for _, s := range all[*core.Secret](r) {
+		p.about = "Secret " + s.Name
+		p.unless(false, "no Secret is applied from manifests")
+	}
+	return p.found
+}
+
+// siteSecrets are those that a site makes, with the keys that are read; nil for any.
+var siteSecrets = map[string][]string{
+	"cost-sources-database": {"url"},
+	"cost-sources-ros":      {"url"},
+	"cost-sources-gateway":  {"secret"},
+	"cost-sources-kafka":    nil,
+}
+
+// secrets: passwords reach a function by reference only, as whoever may read a Service may not read a Secret; and the
+// Secrets are those that the settings name, so that a site knows which to make.
+func secrets(pod pod, _ *Rendering, p *problems) {
+	for _, c := range pod.spec.Containers {
+		for _, v := range c.Env {
+			secret := slices.Contains([]string{"DATABASE_URL", "ROS_DATABASE_URL", "GATEWAY_SECRET"}, v.Name)
+			p.unless(!secret || v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil, "%s is written out, and not taken from a Secret", v.Name)
+			if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
+				ref := v.ValueFrom.SecretKeyRef
+				keys, ok := siteSecrets[ref.Name]
+				p.unless(ok && (keys == nil || slices.Contains(keys, ref.Key)), "%s is %s of the Secret %s, which no site makes", v.Name, ref.Key, ref.Name)
+			}
+		}
+	}
+	for _, v := range pod.spec.Volumes {
+		for _, name := range secretsIn(v) {
+			_, ok := siteSecrets[name]
+			p.unless(ok, "volume %s is the Secret %s, which no site makes", v.Name, name)
+		}
+	}
+}
+
+// secretsIn are the Secrets of a volume.
+func secretsIn(v core.Volume) []string {
+	var names []string
+	if v.Secret != nil {
+		names = append(names, v.Secret.SecretName)
+	}
+	if v.Projected != nil {
+		for _, source := range v.Projected.Sources {
+			if source.Secret != nil {
+				names = append(names, source.Secret.Name)
+			}
+		}
+	}
+	return names
+}
