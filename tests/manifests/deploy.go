@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -88,8 +89,13 @@ func Render(ctx context.Context, knative, work string, settings Settings) ([][]b
 	return Build(filepath.Join(site, strings.TrimSpace(string(name))))
 }
 
+// building lets one kustomize run at a time: it keeps the schema that it works with in a variable of its package.
+var building sync.Mutex
+
 // Build runs kustomize, with its defaults, on a folder.
 func Build(folder string) ([][]byte, error) {
+	building.Lock()
+	defer building.Unlock()
 	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {
 		return nil, err
