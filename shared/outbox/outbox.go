@@ -10,6 +10,7 @@ package outbox
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -29,14 +30,18 @@ const (
 	maxDelay   = 8 * time.Second
 )
 
+// tokenFile is where a SinkBinding puts the token that proves to the sink who sends, if the sink asks for one.
+const tokenFile = "/oidc/token"
+
 // A Dispatcher sends what waits in the outbox.
 type Dispatcher struct {
-	cfg    Config
-	db     *store.Store
-	client *http.Client
-	queue  chan hint
-	done   sync.WaitGroup
-	gaveUp atomic.Pointer[store.Place] // the last drain, if it did
+	cfg       Config
+	tokenFile string
+	db        *store.Store
+	client    *http.Client
+	queue     chan hint
+	done      sync.WaitGroup
+	gaveUp    atomic.Pointer[store.Place] // the last drain, if it did
 
 	quit     context.Context // ends when no more is to be begun
 	stop     context.CancelFunc
@@ -83,7 +88,8 @@ func Open(database store.Config, cfg Config) (*store.Store, *Dispatcher, func(co
 func New(cfg Config, db *store.Store) *Dispatcher {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = workers
-	d := &Dispatcher{cfg: cfg, db: db, queue: make(chan hint, queueSize),
+	transport.TLSClientConfig = &tls.Config{RootCAs: cfg.CACerts.pool}
+	d := &Dispatcher{cfg: cfg, tokenFile: tokenFile, db: db, queue: make(chan hint, queueSize),
 		client: &http.Client{Transport: transport, Timeout: sendWithin,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	d.quit, d.stop = context.WithCancel(context.Background())

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
@@ -111,6 +113,9 @@ func (d *Dispatcher) post(ctx context.Context, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
+	if err := d.authorize(request); err != nil {
+		return fmt.Errorf("sink: token: %w", err)
+	}
 	response, err := d.client.Do(request)
 	if err != nil {
 		return fmt.Errorf("sink: %w", err)
@@ -128,4 +133,18 @@ func (d *Dispatcher) post(ctx context.Context, body []byte) error {
 	default:
 		return fmt.Errorf("sink: status %d", status)
 	}
+}
+
+// authorize adds the token that the sink knows us by, where there is one. It is read for each request, as it
+// is replaced long before the process ends.
+func (d *Dispatcher) authorize(request *http.Request) error {
+	token, err := os.ReadFile(d.tokenFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
+	return nil
 }
