@@ -31,18 +31,17 @@ func (c *client) post(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
-	for try := range tries {
-		var again bool
-		if again, err = c.try(ctx, body); !again {
-			break
+	for try := 1; ; try++ {
+		again, err := c.try(ctx, body)
+		if !again || try == tries {
+			return err
 		}
 		select {
-		case <-time.After(firstDelay << try):
+		case <-time.After(firstDelay << (try - 1)):
 		case <-ctx.Done():
 			return err
 		}
 	}
-	return err
 }
 
 func (c *client) encode(m message) ([]byte, error) {

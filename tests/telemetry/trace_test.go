@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,40 @@ func TestFlow(t *testing.T) {
 	told(t, c)
 	if said := provisioner.Said(); !strings.Contains(said, `"trace_id":"11111111111111111111111111111111"`) || !strings.Contains(said, `"event":"broken"`) {
 		t.Errorf("the event that was refused is logged without its trace:\n%s", said)
+	}
+}
+
+// TestStop: what a function still does after SIGTERM is told too.
+func TestStop(t *testing.T) {
+	t.Parallel()
+
+	c, arrived, stopping := newCollector(t), make(chan struct{}, 2), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-stopping
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	t.Cleanup(s.Close)
+	api := start(t, "sources", append(c.on(), "DATABASE_URL="+storetest.Database(t), "K_SINK="+s.URL)...)
+	api.create(t, traceparent)
+	<-arrived
+	ended := make(chan error, 1)
+	go func() { ended <- api.End() }()
+	api.closed(t)
+	close(stopping)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sent := 0
+	for _, span := range c.spans {
+		if span.Kind == traces.Span_SPAN_KIND_PRODUCER && span.Status.GetCode() == traces.Status_STATUS_CODE_UNSET {
+			sent++
+		}
+	}
+	if sent != 2 {
+		t.Errorf("the collector has the spans of sending %d events, want both", sent)
 	}
 }
 

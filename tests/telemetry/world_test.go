@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -100,6 +101,21 @@ func (f function) create(t *testing.T, traceparent string) {
 		http.Header{"X-Rh-Identity": {apitest.Header("org1")}, "Traceparent": {traceparent}})
 	if status != http.StatusCreated {
 		t.Fatalf("POST /sources/ is answered %d: %s", status, text)
+	}
+}
+
+// closed waits until a function that is being ended takes no more requests.
+func (f function) closed(t *testing.T) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(f.url, "http://"))
+		if err != nil {
+			return
+		}
+		conn.Close()
+		<-ticker.C
 	}
 }
 
