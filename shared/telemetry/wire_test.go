@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,11 +101,15 @@ func TestMetrics(t *testing.T) {
 			{Name: "g", Description: "d", Unit: "s", Data: metricdata.Gauge[float64]{DataPoints: []metricdata.DataPoint[float64]{{Attributes: of, Time: at, Value: 1.5}}}},
 			{Name: "c", Data: metricdata.Sum[int64]{Temporality: metricdata.DeltaTemporality, IsMonotonic: true,
 				DataPoints: []metricdata.DataPoint[int64]{{StartTime: at, Time: at.Add(1), Value: -2}}}},
+			{Name: "unknown", Data: metricdata.Summary{}},
 			{Name: "h", Data: metricdata.Histogram[float64]{Temporality: metricdata.CumulativeTemporality, DataPoints: []metricdata.HistogramDataPoint[float64]{
 				{Attributes: of, StartTime: at, Time: at.Add(1), Count: 3, Sum: 4.5, Bounds: []float64{0.5, 1}, BucketCounts: []uint64{0, 1, 2}}}}},
+			{Name: "i", Data: metricdata.Histogram[int64]{Temporality: metricdata.DeltaTemporality, DataPoints: []metricdata.HistogramDataPoint[int64]{{Count: 1, Sum: 2}}}},
+			{Name: "s", Data: metricdata.Sum[float64]{Temporality: metricdata.CumulativeTemporality, DataPoints: []metricdata.DataPoint[float64]{{Value: 0.5}}}},
+			{Name: "j", Data: metricdata.Gauge[int64]{DataPoints: []metricdata.DataPoint[int64]{{Value: 3}}}},
 		}}}})
-	if err != nil {
-		t.Fatal(err)
+	if err == nil || !strings.Contains(err.Error(), "metric unknown: ") {
+		t.Errorf("SendMetrics() = %v, want an error about the one of a kind that is not known", err)
 	}
 	same(t, got, &metricspb.ExportMetricsServiceRequest{}, `resource_metrics {
 		resource { attributes { key: "service.name" value { string_value: "sources" } } }
@@ -112,11 +117,10 @@ func TestMetrics(t *testing.T) {
 			metrics { name: "g" description: "d" unit: "s" gauge { data_points { attributes { key: "a" value { string_value: "b" } } time_unix_nano: 1000 as_double: 1.5 } } }
 			metrics { name: "c" sum { data_points { start_time_unix_nano: 1000 time_unix_nano: 1001 as_int: -2 } aggregation_temporality: AGGREGATION_TEMPORALITY_DELTA is_monotonic: true } }
 			metrics { name: "h" histogram { data_points { attributes { key: "a" value { string_value: "b" } } start_time_unix_nano: 1000 time_unix_nano: 1001
-				count: 3 sum: 4.5 explicit_bounds: [0.5, 1] bucket_counts: [0, 1, 2] } aggregation_temporality: AGGREGATION_TEMPORALITY_CUMULATIVE } } } }`)
-	unknown := &metricdata.ResourceMetrics{Resource: origin, ScopeMetrics: []metricdata.ScopeMetrics{{Metrics: []metricdata.Metrics{{Name: "s", Data: metricdata.Summary{}}}}}}
-	if err := telemetry.SendMetrics(t.Context(), unknown); err == nil {
-		t.Error("a kind of metric that is not known is left out without a word")
-	}
+				count: 3 sum: 4.5 explicit_bounds: [0.5, 1] bucket_counts: [0, 1, 2] } aggregation_temporality: AGGREGATION_TEMPORALITY_CUMULATIVE } }
+			metrics { name: "i" histogram { data_points { count: 1 sum: 2 } aggregation_temporality: AGGREGATION_TEMPORALITY_DELTA } }
+			metrics { name: "s" sum { data_points { as_double: 0.5 } aggregation_temporality: AGGREGATION_TEMPORALITY_CUMULATIVE } }
+			metrics { name: "j" gauge { data_points { as_int: 3 } } } } }`)
 }
 
 // same compares a message with one in protobuf's own text form.

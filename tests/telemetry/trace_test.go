@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -92,6 +93,31 @@ func TestStop(t *testing.T) {
 	}
 	if sent != 2 {
 		t.Errorf("the collector has the spans of sending %d events, want both", sent)
+	}
+}
+
+// TestPeer: who is asked on behalf of a request sees its trace, and how long that took is told.
+func TestPeer(t *testing.T) {
+	t.Parallel()
+
+	c, asked := newCollector(t), make(chan string, 1)
+	rbac := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Header.Get("Traceparent")
+		_, _ = io.WriteString(w, `{"data": [{"permission": "cost-management:*:*", "resourceDefinitions": []}]}`)
+	}))
+	t.Cleanup(rbac.Close)
+	s := newSink(t, "")
+	api := start(t, "sources", append(c.on(), "DATABASE_URL="+storetest.Database(t), "K_SINK="+s.URL, "RBAC_URL="+rbac.URL)...)
+	api.create(t, traceparent)
+	api.end(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	got := <-asked
+	if !slices.ContainsFunc(c.spans, func(s span) bool { return s.Kind == traces.Span_SPAN_KIND_CLIENT && parentOf(s.Span) == got }) || !strings.Contains(got, traceID) {
+		t.Errorf("RBAC was asked with the traceparent %q, want that of a span of the client's trace", got)
+	}
+	if !slices.ContainsFunc(c.points, func(p point) bool { return p.metric.Name == "http.client.request.duration" && p.value == 1 }) {
+		t.Error("how long RBAC took is not told")
 	}
 }
 

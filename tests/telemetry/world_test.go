@@ -50,8 +50,8 @@ func start(t *testing.T, name string, env ...string) function {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := process.Start(dir, name, append(env, fmt.Sprintf("PORT=%d", ports[0]), "K_SERVICE="+name, "K_REVISION="+name+"-00001",
-		"AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off")...)
+	p, err := process.Start(dir, name, append([]string{fmt.Sprintf("PORT=%d", ports[0]), "K_SERVICE=" + name, "K_REVISION=" + name + "-00001",
+		"AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off"}, env...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
