@@ -51,17 +51,24 @@ func TestRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := process.Start(dir, "provisioner", "PORT=0", "DATABASE_URL=postgres://nobody@127.0.0.1:1/none",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = "provisioner ended with status 1: OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf is supported\n"
-	if err := p.Ready(t.Context(), "http://127.0.0.1:1"); err == nil {
-		t.Error("the process is ready")
-	}
-	if err := p.End(); err == nil || err.Error() != want {
-		t.Errorf("End() = %v, want %s", err, want)
+	for variable, want := range map[string]string{
+		"OTEL_EXPORTER_OTLP_PROTOCOL=grpc":                           "OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf is supported",
+		"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=whenever": "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: only cumulative, delta and lowmemory are supported",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Parallel()
+			p, err := process.Start(dir, "provisioner", "PORT=0", "DATABASE_URL=postgres://nobody@127.0.0.1:1/none",
+				"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", variable)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Ready(t.Context(), "http://127.0.0.1:1"); err == nil {
+				t.Error("the process is ready")
+			}
+			if err := p.End(); err == nil || err.Error() != "provisioner ended with status 1: "+want+"\n" {
+				t.Errorf("End() = %v, want %s", err, want)
+			}
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
 	traces "go.opentelemetry.io/proto/slim/otlp/trace/v1"
 
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
@@ -93,6 +94,30 @@ func TestStop(t *testing.T) {
 	}
 	if sent != 2 {
 		t.Errorf("the collector has the spans of sending %d events, want both", sent)
+	}
+}
+
+// TestNames: OpenTelemetry's own variables go before what Knative says.
+func TestNames(t *testing.T) {
+	t.Parallel()
+
+	c := newCollector(t)
+	f := start(t, "provisioner", append(c.on(), "DATABASE_URL=postgres://nobody@127.0.0.1:1/none", "OTEL_SERVICE_NAME=mine",
+		"OTEL_RESOURCE_ATTRIBUTES=service.version=2", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=delta", "OTEL_TRACES_EXPORTER=none")...)
+	f.send(t, "/", `{}`, http.Header{}) // no event, which needs no database
+	f.end(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.spans) > 0 {
+		t.Errorf("%d spans are sent", len(c.spans))
+	}
+	found := slices.IndexFunc(c.points, func(p point) bool { return p.metric.Name == "cost_sources.events.handled" })
+	if found < 0 {
+		t.Fatal("the event is not told of")
+	}
+	p := c.points[found]
+	if p.service != "mine" || p.version != "2" || p.metric.GetSum().AggregationTemporality != metrics.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA {
+		t.Errorf("it is told of by %s %s, as %v", p.service, p.version, p.metric)
 	}
 }
 
