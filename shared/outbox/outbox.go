@@ -32,9 +32,6 @@ const (
 	maxDelay   = 8 * time.Second
 )
 
-// tokenFile is where a SinkBinding puts the token that proves to the sink who sends, if the sink asks for one.
-const tokenFile = "/oidc/token"
-
 // A Dispatcher sends what waits in the outbox.
 type Dispatcher struct {
 	cfg       Config

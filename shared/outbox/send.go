@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
@@ -146,18 +144,4 @@ func (d *Dispatcher) post(ctx context.Context, event cloudevents.Event) error {
 	default:
 		return fmt.Errorf("sink: status %d", status)
 	}
-}
-
-// authorize adds the token that the sink knows us by, where there is one. It is read for each request, as it
-// is replaced long before the process ends.
-func (d *Dispatcher) authorize(request *http.Request) error {
-	token, err := os.ReadFile(d.tokenFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
-	return nil
 }
