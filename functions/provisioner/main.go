@@ -15,7 +15,7 @@ func main() {
 		if err != nil {
 			return serve.Function{}, err
 		}
-		return serve.Function{Handler: provision.New(cfg, db), Stop: func(context.Context) error {
+		return serve.Function{Events: true, Handler: provision.New(cfg, db), Stop: func(context.Context) error {
 			closeDB()
 			return nil
 		}}, nil

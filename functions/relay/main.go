@@ -13,6 +13,6 @@ func main() {
 		if err != nil {
 			return serve.Function{}, err
 		}
-		return serve.Function{Handler: relay.New(db, dispatcher), Stop: stop}, nil
+		return serve.Function{Events: true, Handler: relay.New(db, dispatcher), Stop: stop}, nil
 	})
 }

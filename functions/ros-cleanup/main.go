@@ -25,6 +25,6 @@ func main() {
 			closeDB()
 			return nil
 		}
-		return serve.Function{Handler: cleanup.New(cfg, db, ros), Stop: stop}, nil
+		return serve.Function{Events: true, Handler: cleanup.New(cfg, db, ros), Stop: stop}, nil
 	})
 }

@@ -31,7 +31,11 @@ const (
 //   - 422 for what is no event, and where f returns an Invalid error: it can never succeed
 //   - 503 for every other error
 func Handle(f func(context.Context, cloudevents.Event) error, types ...string) http.Handler {
+	handled := newCounter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Pattern == "" {
+			r.Pattern = "/" // whatever the path, it is the one that takes events
+		}
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
 			w.WriteHeader(http.StatusMethodNotAllowed)
@@ -40,10 +44,16 @@ func Handle(f func(context.Context, cloudevents.Event) error, types ...string) h
 		ctx, cancel := context.WithTimeout(r.Context(), HandleWithin)
 		defer cancel()
 		event, err := read(w, r)
-		if err == nil && (len(types) == 0 || slices.Contains(types, event.Type())) {
+		ours := err == nil && (len(types) == 0 || slices.Contains(types, event.Type()))
+		if ours {
+			ctx = begin(ctx, *event, r)
 			err = guard(ctx, *event, f)
 		}
-		answer(ctx, w, event, err)
+		outcome := answer(ctx, w, event, err)
+		if ours {
+			end(ctx, err)
+		}
+		handled.count(ctx, event, types, outcome)
 	})
 }
 
@@ -78,7 +88,8 @@ func guard(ctx context.Context, e cloudevents.Event, f func(context.Context, clo
 	return f(ctx, e)
 }
 
-func answer(ctx context.Context, w http.ResponseWriter, event *cloudevents.Event, err error) {
+// answer also says in one word what became of the event.
+func answer(ctx context.Context, w http.ResponseWriter, event *cloudevents.Event, err error) (outcome string) {
 	log := slog.Default()
 	if event != nil {
 		log = log.With("event", event.ID(), "type", event.Type(), "subject", event.Subject())
@@ -86,12 +97,15 @@ func answer(ctx context.Context, w http.ResponseWriter, event *cloudevents.Event
 	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
+		return "done"
 	case sources.KindOf(err) == sources.Invalid:
 		log.ErrorContext(ctx, "event refused", "err", err)
 		http.Error(w, told(err), http.StatusUnprocessableEntity)
+		return "refused"
 	default:
 		log.WarnContext(ctx, "event failed, to be tried again", "err", err)
 		http.Error(w, told(err), http.StatusServiceUnavailable)
+		return "retry"
 	}
 }
 

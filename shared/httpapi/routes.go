@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/insights-onprem/cost-sources/shared/sources"
 )
@@ -50,13 +51,20 @@ func Routes(require func(*http.Request) (context.Context, error), routes ...Rout
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), deadline)
 		defer cancel()
-		r = r.WithContext(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)))
-		mux.ServeHTTP(w, withoutSlash(r))
+		if !trace.SpanContextFromContext(ctx).IsValid() { // else whoever serves us has begun a span already
+			ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
+		}
+		known := withoutSlash(r.WithContext(ctx))
+		mux.ServeHTTP(w, known)
+		r.Pattern = known.Pattern // for whoever serves us
 		return nil
 	})}
 }
 
-func unknownPath(http.ResponseWriter, *http.Request) error { return sources.NotFoundf("Not found.") }
+func unknownPath(_ http.ResponseWriter, r *http.Request) error {
+	r.Pattern = "" // what the mux has for all that is unknown is no route
+	return sources.NotFoundf("Not found.")
+}
 
 // withoutSlash is r without the slash at the end of its path.
 func withoutSlash(r *http.Request) *http.Request {

@@ -1,15 +1,20 @@
 package outbox
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/url"
+	"strings"
 )
 
-// Config says where events go.
+// Config is what a SinkBinding injects: where events go, what is to be set on them, who vouches for the sink.
 type Config struct {
 	Sink      string    `envconfig:"K_SINK" required:"true"`
 	Overrides Overrides `envconfig:"K_CE_OVERRIDES"`
+	CACerts   Roots     `envconfig:"K_CA_CERTS"`
 }
 
 // Validate reports the first variable that cannot be.
@@ -17,6 +22,9 @@ func (c Config) Validate() error {
 	u, err := url.Parse(c.Sink)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("K_SINK: not an http or https URL")
+	}
+	if c.CACerts.err != nil {
+		return fmt.Errorf("K_CA_CERTS: %w", c.CACerts.err)
 	}
 	return nil
 }
@@ -32,4 +40,41 @@ func (o *Overrides) Decode(text string) error {
 		return nil
 	}
 	return json.Unmarshal([]byte(text), o)
+}
+
+// Roots are certificate authorities that are trusted besides those of the system.
+type Roots struct {
+	pool *x509.CertPool // nil for those of the system alone
+	err  error          // Validate tells it: envconfig would repeat the whole text
+}
+
+// Decode reads certificates in PEM, of which there may be none.
+func (r *Roots) Decode(text string) error {
+	if text == "" {
+		return nil
+	}
+	if r.pool, r.err = x509.SystemCertPool(); r.err == nil {
+		r.err = addCerts(r.pool, text)
+	}
+	return nil
+}
+
+// addCerts differs from the pool's own AppendCertsFromPEM in that none may be broken: one that is passed over
+// would be missed only when the sink shows it.
+func addCerts(pool *x509.CertPool, text string) error {
+	rest := []byte(text)
+	for added := 0; ; added++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			if added == 0 || strings.Contains(string(rest), "-----BEGIN") {
+				return errors.New("not certificates in PEM")
+			}
+			return nil
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fmt.Errorf("certificate %d: %w", added+1, err)
+		}
+		pool.AddCert(cert)
+	}
 }

@@ -11,3 +11,6 @@ import (
 func (d *Dispatcher) SendUnder(ctx context.Context, sourceID int64, events []store.Queued, until time.Time) (int, error) {
 	return d.sendUntil(ctx, ctx, sourceID, events, until)
 }
+
+// ReadTokenFrom is for a dispatcher that has not been woken yet.
+func (d *Dispatcher) ReadTokenFrom(path string) { d.tokenFile = path }

@@ -10,12 +10,15 @@ package outbox
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
@@ -31,12 +34,14 @@ const (
 
 // A Dispatcher sends what waits in the outbox.
 type Dispatcher struct {
-	cfg    Config
-	db     *store.Store
-	client *http.Client
-	queue  chan hint
-	done   sync.WaitGroup
-	gaveUp atomic.Pointer[store.Place] // the last drain, if it did
+	cfg       Config
+	tokenFile string
+	db        *store.Store
+	client    *http.Client
+	queue     chan hint
+	done      sync.WaitGroup
+	gaveUp    atomic.Pointer[store.Place] // the last drain, if it did
+	sends     metric.Int64Counter
 
 	quit     context.Context // ends when no more is to be begun
 	stop     context.CancelFunc
@@ -57,6 +62,7 @@ type hint struct {
 // each would otherwise have to wait behind the events of all others.
 func Open(database store.Config, cfg Config) (*store.Store, *Dispatcher, func(context.Context) error, error) {
 	own := database
+	own.Pool = "outbox"
 	own.MaxConns = max(1, database.MaxConns/2)
 	database.MaxConns = max(1, database.MaxConns-own.MaxConns)
 	db, closeDB, err := store.Open(database)
@@ -83,7 +89,8 @@ func Open(database store.Config, cfg Config) (*store.Store, *Dispatcher, func(co
 func New(cfg Config, db *store.Store) *Dispatcher {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = workers
-	d := &Dispatcher{cfg: cfg, db: db, queue: make(chan hint, queueSize),
+	transport.TLSClientConfig = &tls.Config{RootCAs: cfg.CACerts.pool}
+	d := &Dispatcher{cfg: cfg, tokenFile: tokenFile, db: db, queue: make(chan hint, queueSize), sends: newCounter(),
 		client: &http.Client{Transport: transport, Timeout: sendWithin,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	d.quit, d.stop = context.WithCancel(context.Background())

@@ -14,6 +14,7 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
@@ -65,12 +66,27 @@ func (d *Dispatcher) sendUntil(ctx, longer context.Context, sourceID int64, even
 		if time.Until(until) < sendWithin {
 			break // the lease might run out while this one is sent; the next turn has a new one
 		}
-		if err := d.settle(longer, sourceID, e.Sequence, d.post(ctx, e.Event)); err != nil {
+		if err := d.sendOne(ctx, longer, sourceID, e); err != nil {
 			return sent, err
 		}
 		sent++
 	}
 	return sent, nil
+}
+
+// sendOne sends an event, and settles what then becomes of it.
+func (d *Dispatcher) sendOne(ctx, longer context.Context, sourceID int64, e store.Queued) error {
+	var event cloudevents.Event
+	err := json.Unmarshal(e.Event, &event)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
+	ctx = begin(ctx, event)
+	if err == nil {
+		err = d.post(ctx, event)
+	}
+	d.end(ctx, err)
+	return d.settle(trace.ContextWithSpan(longer, trace.SpanFromContext(ctx)), sourceID, e.Sequence, err)
 }
 
 // outlive returns a context that goes on for finishWithin when ctx has ended: an event that the sink has is
@@ -99,17 +115,17 @@ var errRefused = errors.New("refused")
 // post sends one event as a binary CloudEvent and returns nil where the sink has it. A KafkaSink answers
 // 400 to what is no valid event; everything else may be different the next time (its 404 too: that is a
 // receiver that has not heard of the sink yet).
-func (d *Dispatcher) post(ctx context.Context, body []byte) error {
-	var event cloudevents.Event
-	if err := json.Unmarshal(body, &event); err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
-	}
+func (d *Dispatcher) post(ctx context.Context, event cloudevents.Event) error {
 	for name, value := range d.cfg.Overrides.Extensions {
 		event.SetExtension(name, value)
 	}
 	request, err := cehttp.NewHTTPRequestFromEvent(ctx, d.cfg.Sink, event)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	inject(request)
+	if err := d.authorize(request); err != nil {
+		return fmt.Errorf("sink: token: %w", err)
 	}
 	response, err := d.client.Do(request)
 	if err != nil {

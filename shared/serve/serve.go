@@ -15,13 +15,17 @@ import (
 	"time"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"github.com/insights-onprem/cost-sources/shared/telemetry"
 )
 
 // After SIGTERM requests in flight, and what runs beside them, have finishWithin to come to an end; what has
-// been given up then has the rest of stopWithin to be closed.
+// been given up then has the rest of stopWithin to be closed. Of what is left of that, traces and metrics have
+// flushWithin to be sent.
 const (
 	finishWithin = 8 * time.Second
 	stopWithin   = 10 * time.Second
+	flushWithin  = 3 * time.Second
 )
 
 // Config is what every function reads, whatever else it needs.
@@ -45,6 +49,10 @@ type Function struct {
 	Handler http.Handler
 	// Stop ends what runs beside the handler. It has until ctx ends to finish what is in flight.
 	Stop func(ctx context.Context) error
+	// Events says that Handler takes events. Each is traced as a part of what caused it, and not as a request.
+	Events bool
+
+	telemetry telemetry.Telemetry
 }
 
 // Main runs a function until SIGTERM or an interrupt, and exits. C is its configuration, filled from the
@@ -69,8 +77,12 @@ func run[C any](ctx context.Context, start func(cfg C) (Function, error)) error 
 	if err != nil {
 		return err
 	}
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: base.LogLevel})))
+	slog.SetDefault(slog.New(telemetry.Logs(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: base.LogLevel}))))
 	cfg, err := Load[C]()
+	if err != nil {
+		return err
+	}
+	observed, err := telemetry.Start()
 	if err != nil {
 		return err
 	}
@@ -82,6 +94,7 @@ func run[C any](ctx context.Context, start func(cfg C) (Function, error)) error 
 	if err != nil {
 		return err
 	}
+	function.telemetry = observed
 	return Serve(ctx, listener, function)
 }
 
@@ -111,7 +124,7 @@ func NewServer(h http.Handler) *http.Server {
 
 // Serve answers on listener until ctx ends, then lets what is in flight finish and stops the function.
 func Serve(ctx context.Context, listener net.Listener, function Function) error {
-	server := NewServer(function.Handler)
+	server := NewServer(function.telemetry.Requests(function.Handler, !function.Events))
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -127,6 +140,7 @@ func stopAll(ctx context.Context, server *http.Server, function Function) error 
 	defer cancel()
 	finish, cancel := context.WithTimeout(ctx, finishWithin)
 	defer cancel()
+	defer flush(ctx, function.telemetry)
 	err := server.Shutdown(finish)
 	if function.Stop == nil {
 		return err
@@ -138,6 +152,16 @@ func stopAll(ctx context.Context, server *http.Server, function Function) error 
 		return errors.Join(err, stopErr)
 	case <-ctx.Done(): // closing a pool can take longer, and has no bound of its own
 		return errors.Join(err, fmt.Errorf("not stopped in %v: %w", stopWithin, ctx.Err()))
+	}
+}
+
+// flush sends what traces and metrics the function has left, as it may be long until its next start. That they
+// are lost is no reason to end with an error.
+func flush(ctx context.Context, t telemetry.Telemetry) {
+	ctx, cancel := context.WithTimeout(ctx, flushWithin)
+	defer cancel()
+	if err := t.Stop(ctx); err != nil {
+		slog.WarnContext(ctx, "the last traces or metrics are lost", "err", err)
 	}
 }
 

@@ -17,6 +17,8 @@ type Config struct {
 	// passwords can be rotated.
 	DatabaseURLFile string `envconfig:"DATABASE_URL_FILE"`
 	MaxConns        int32  `envconfig:"DATABASE_MAX_CONNS" default:"4"`
+	// Pool is what metrics call the pool of connections, where there is more than one.
+	Pool string `ignored:"true"`
 }
 
 // Validate reports the first variable that cannot be.

@@ -4,6 +4,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -61,7 +62,12 @@ func OpenPool(cfg Config) (*pgxpool.Pool, error) {
 	if cfg.DatabaseURLFile != "" {
 		pcfg.BeforeConnect = cfg.readAgain
 	}
-	return pgxpool.NewWithConfig(context.Background(), pcfg)
+	pool, err := pgxpool.NewWithConfig(context.Background(), pcfg)
+	if err != nil {
+		return nil, err
+	}
+	observe(pool, cmp.Or(cfg.Pool, "database"))
+	return pool, nil
 }
 
 // InTx runs fn in a transaction, which is committed unless fn returns an error.

@@ -5,9 +5,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
@@ -42,6 +44,7 @@ type provisioner struct {
 	makeSchema store.SchemaFunc
 	making     *singleflight.Group // of tenants, by organization
 	makers     *semaphore.Weighted // at most so many at once
+	delay      metric.Float64Histogram
 }
 
 // New receives our events. Each is a hint to look at the registry row of a source, nothing more: what is
@@ -49,7 +52,7 @@ type provisioner struct {
 func New(cfg Config, db *store.Store) http.Handler {
 	p := provisioner{db: db, makeSchema: migrations.NewTenant, making: &singleflight.Group{},
 		// The other half of the connections is for those whose tenant is there.
-		makers: semaphore.NewWeighted(max(1, int64(cfg.Database.MaxConns)/2))}
+		makers: semaphore.NewWeighted(max(1, int64(cfg.Database.MaxConns)/2)), delay: newHistogram()}
 	if cfg.TemplateSchema != "" {
 		p.makeSchema = cloneOf(cfg.TemplateSchema)
 	}
@@ -57,6 +60,7 @@ func New(cfg Config, db *store.Store) http.Handler {
 	// No ServeMux: its 404 and its redirects are no answers to an event.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == TenantsPath {
+			r.Pattern = TenantsPath
 			tenants.ServeHTTP(w, r)
 			return
 		}
@@ -113,7 +117,7 @@ func (p provisioner) update(ctx context.Context, src sources.Source) error {
 	if there, err := p.db.HasTenant(ctx, src.OrgID); err != nil || !there {
 		return err
 	}
-	return p.provide(ctx, src)
+	return p.provide(ctx, src, false)
 }
 
 // settle makes the tenant, in a transaction of its own as it may take seconds, and then the provider. That a provider
@@ -132,7 +136,7 @@ func (p provisioner) settle(ctx context.Context, src sources.Source) error {
 	if err != nil {
 		return err
 	}
-	return p.provide(ctx, src)
+	return p.provide(ctx, src, !there)
 }
 
 // ensureTenant has those who want the same tenant wait for one maker of it, and only that one hold a connection.
@@ -157,13 +161,19 @@ func (p provisioner) ensureTenant(ctx context.Context, src sources.Source) error
 
 // provide makes the provider. A change that comes in between is seen under the lock; where it leaves nothing to
 // provide for, its own event sees to the rest.
-func (p provisioner) provide(ctx context.Context, src sources.Source) error {
-	return p.locked(ctx, src, func(tx *store.Store, src sources.Source) error {
+func (p provisioner) provide(ctx context.Context, src sources.Source, newTenant bool) error {
+	var changedAt time.Time // of what has been provided
+	err := p.locked(ctx, src, func(tx *store.Store, src sources.Source) error {
 		if src.UpToDate() || !src.WantsProvider() || src.ProviderDetachedAt != nil {
 			return nil
 		}
+		changedAt = src.UpdatedAt
 		return tx.PutProvider(ctx, src)
 	})
+	if err == nil && !changedAt.IsZero() {
+		p.record(ctx, changedAt, newTenant)
+	}
+	return err
 }
 
 // remove takes the provider out of use at once, then removes what refers to it, which may take more than

@@ -39,12 +39,13 @@ const (
 type relay struct {
 	db     *store.Store
 	outbox *outbox.Dispatcher
+	gauges []gauge
 }
 
 // New receives the pings of a PingSource. Each does all that is due, within its time; two at once do no
 // harm, as every source is leased by one of them.
 func New(db *store.Store, dispatcher *outbox.Dispatcher) http.Handler {
-	return events.Handle(relay{db: db, outbox: dispatcher}.run, "dev.knative.sources.ping")
+	return events.Handle(relay{db: db, outbox: dispatcher, gauges: newGauges()}.run, "dev.knative.sources.ping")
 }
 
 // run does each of its parts whatever becomes of the others, and answers 503 if anything was left over: the
@@ -55,6 +56,7 @@ func New(db *store.Store, dispatcher *outbox.Dispatcher) http.Handler {
 // Where the sink is away, or a part could not be done at all, it has not run.
 func (r relay) run(ctx context.Context, _ cloudevents.Event) error {
 	parts := []error{r.db.Tidy(ctx), r.drain(ctx), r.repair(ctx)}
+	r.observe(ctx)
 	err := errors.Join(parts...)
 	if slices.ContainsFunc(parts, isUndone) {
 		return err

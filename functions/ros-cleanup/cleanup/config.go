@@ -56,5 +56,5 @@ func checkKruizeURL(text string) error {
 
 // OpenROS makes the pool for the database of ROS. It connects when it is first used.
 func (c Config) OpenROS() (*pgxpool.Pool, error) {
-	return store.OpenPool(store.Config{DatabaseURL: c.ROSDatabaseURL, MaxConns: c.Database.MaxConns})
+	return store.OpenPool(store.Config{DatabaseURL: c.ROSDatabaseURL, MaxConns: c.Database.MaxConns, Pool: "ros"})
 }

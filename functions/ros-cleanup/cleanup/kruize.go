@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/insights-onprem/cost-sources/shared/sources"
@@ -38,7 +39,7 @@ func newKruize(url string, timeout time.Duration) kruize {
 		endpoint: strings.TrimSuffix(url, "/") + "/createExperiment?rm=true",
 		timeout:  timeout,
 		client: &http.Client{
-			Transport: transport,
+			Transport: otelhttp.NewTransport(transport),
 			// What a redirect leads to need not be Kruize, and its word is final.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
