@@ -53,6 +53,11 @@ check_settings() {
     strimzi) components+=(strimzi-topics) ;;
     *) die "TOPICS has to be create, strimzi or exist" ;;
   esac
+  case ${setting[MONITORING]} in
+    false) ;;
+    true) components+=(../monitoring) ;;
+    *) die "MONITORING has to be true or false" ;;
+  esac
   [[ ${setting[VERSION]} != latest ]] || die "VERSION has to name one version, so that there is one to go back to"
   [[ ${setting[TOPIC]} != "${setting[DEAD_TOPIC]}" ]] || die "DEAD_TOPIC has to be another one than TOPIC: a dead letter would come back for ever"
   [[ -f $here/overlays/${setting[OVERLAY]}/kustomization.yaml ]] || die "OVERLAY has to be one of: $(cd "$here/overlays" && echo *)"

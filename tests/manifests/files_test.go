@@ -42,8 +42,8 @@ func TestImagesByDigest(t *testing.T) {
 func TestEverySettingArrives(t *testing.T) {
 	t.Parallel()
 
-	deploys := []string{"OVERLAY", "KAFKA_AUTH", "TOPICS"} // deploy.sh reads these, and the variants have them
-	settings := settingsWith(t, manifests.Settings{"TOPICS": "strimzi"})
+	deploys := []string{"OVERLAY", "KAFKA_AUTH", "TOPICS", "MONITORING"} // deploy.sh reads these, and the variants have them
+	settings := settingsWith(t, manifests.Settings{"TOPICS": "strimzi", "MONITORING": "true"})
 	marks := map[string]string{}
 	for i, name := range slices.Sorted(maps.Keys(settings)) {
 		if !slices.Contains(deploys, name) {
@@ -94,30 +94,5 @@ func TestFilesForKn(t *testing.T) {
 	}
 	if found != 5 {
 		t.Errorf("%d files have a function, not 5", found)
-	}
-}
-
-// TestMonitoring looks at what is applied to the monitoring of a cluster, and is part of no overlay.
-func TestMonitoring(t *testing.T) {
-	t.Parallel()
-
-	folders, err := filepath.Glob(filepath.Join(knative, "monitoring*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, folder := range folders {
-		documents, err := manifests.Build(folder)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := objects(documents)
-		if !slices.ContainsFunc(found, func(o manifests.Object) bool { return o.GetKind() == "PrometheusRule" }) {
-			t.Errorf("%s has no PrometheusRule", folder)
-		}
-		for _, rule := range []string{manifests.Types, "alerts can be evaluated"} {
-			for _, problem := range manifests.ByRule(rule, nil, found) {
-				t.Error(problem)
-			}
-		}
 	}
 }
