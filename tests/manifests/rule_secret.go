@@ -22,6 +22,8 @@ var siteSecrets = map[string][]string{
 	"cost-sources-ros":      {"url"},
 	"cost-sources-gateway":  {"secret"},
 	"cost-sources-kafka":    nil,
+
+	"cost-sources-telemetry": {"headers"},
 }
 
 // secrets: passwords reach a function by reference only, as whoever may read a Service may not read a Secret; and the
