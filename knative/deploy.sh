@@ -142,12 +142,24 @@ needed_secrets() {
   [[ ${setting[KAFKA_AUTH]} == none ]] || echo cost-sources-kafka
 }
 
+# A webhook of Knative's that restarts refuses everything for some seconds.
+patiently() { # COMMAND...
+  local try
+  for try in $(seq 10); do
+    if "$@" 2>"$work/error"; then return; fi
+    grep -q 'failed calling webhook' "$work/error" || break
+    sleep "$try"
+  done
+  cat "$work/error" >&2
+  return 1
+}
+
 apply() { # PATTERN...: the rendered files whose names match
   local pattern file
   for pattern in "$@"; do
     for file in "$work"/out/$pattern; do
       [[ -e $file ]] || continue
-      "${kubectl[@]}" apply "${dry_run[@]}" -f "$file" >&2
+      patiently "${kubectl[@]}" apply "${dry_run[@]}" -f "$file" >&2
       mv "$file" "$work/applied/"
     done
   done
@@ -185,7 +197,7 @@ apply_functions() {
   for name in "${functions[@]}"; do
     bound "$name"
     if ((${#dry_run[@]})); then apply "serving.knative.dev_v1_service_$name.yaml"; continue; fi
-    "${kn[@]}" service apply "$name" -n "$namespace" -f "$work/out/serving.knative.dev_v1_service_$name.yaml" --no-wait >&2
+    patiently "${kn[@]}" service apply "$name" -n "$namespace" -f "$work/out/serving.knative.dev_v1_service_$name.yaml" --no-wait >&2
     mv "$work/out/serving.knative.dev_v1_service_$name.yaml" "$work/applied/"
   done
   ready ksvc
