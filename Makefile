@@ -44,4 +44,4 @@ fuzz: ## every fuzz test for FUZZTIME
 	done
 
 build: ## every function and command into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./functions/... ./migrations/migrate
+	CGO_ENABLED=0 go build -trimpath -tags=grpcnotrace -ldflags='-s -w' -o bin/ ./functions/... ./migrations/migrate

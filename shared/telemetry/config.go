@@ -1,147 +1,78 @@
 package telemetry
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
+	"regexp"
 	"strings"
-	"time"
-
-	"go.opentelemetry.io/otel/sdk/metric"
 )
 
-// timeout is how long one request to the collector may take, unless a variable says otherwise.
-const timeout = 10 * time.Second
-
 // A signal is one of the two kinds of what is sent.
-type signal struct{ name, path string }
+type signal string
 
-var (
-	traces  = signal{"TRACES", "/v1/traces"}
-	metrics = signal{"METRICS", "/v1/metrics"}
+const (
+	traces  signal = "TRACES"
+	metrics signal = "METRICS"
 )
 
 // setting is what a variable of the exporter says, of the signal itself or else of all. An empty one is as
 // good as none.
 func (s signal) setting(name string) (variable, value string) {
-	for _, variable := range []string{"OTEL_EXPORTER_OTLP_" + s.name + "_" + name, "OTEL_EXPORTER_OTLP_" + name} {
-		if value := os.Getenv(variable); value != "" {
+	for _, variable := range []string{"OTEL_EXPORTER_OTLP_" + string(s) + "_" + name, "OTEL_EXPORTER_OTLP_" + name} {
+		if value := strings.TrimSpace(os.Getenv(variable)); value != "" {
 			return variable, value
 		}
 	}
 	return "", ""
 }
 
-// client is nil where the signal is off.
-func (s signal) client() (*client, error) {
-	exporter := os.Getenv("OTEL_" + s.name + "_EXPORTER")
+// values are those that variables of the exporters can have: with any other they would go on as if there were none.
+var values = []struct{ name, pattern, want string }{
+	{"PROTOCOL", `^http/protobuf$`, "only http/protobuf is supported"},
+	{"HEADERS", "^([\\w!#$%&'*+.^`|~ -]+=([^%,]|%[[:xdigit:]]{2})*(,|$))+$", "not of the form key=value,key=value"},
+	{"COMPRESSION", `^(gzip|none)$`, "only gzip and none are supported"},
+	{"TIMEOUT", `^[1-9][0-9]{0,8}$`, "not a number of milliseconds"},
+	{"TEMPORALITY_PREFERENCE", `(?i)^(cumulative|delta|lowmemory)$`, "only cumulative, delta and lowmemory are supported"},
+}
+
+// on reports whether the signal is to be sent. Its error names the variable that is wrong, and does not repeat
+// what it says, as there are keys to the collector among them.
+func (s signal) on() (bool, error) {
+	exporter := os.Getenv("OTEL_" + string(s) + "_EXPORTER")
 	variable, endpoint := s.setting("ENDPOINT")
 	if endpoint == "" || exporter == "none" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return nil, nil
+		return false, nil
 	}
 	if exporter != "" && exporter != "otlp" {
-		return nil, fmt.Errorf("OTEL_%s_EXPORTER: only otlp and none are supported", s.name)
+		return false, fmt.Errorf("OTEL_%s_EXPORTER: only otlp and none are supported", s)
 	}
 	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%s: not an http or https URL", variable)
+		return false, fmt.Errorf("%s: not an http or https URL", variable)
 	}
-	if !strings.Contains(variable, s.name) { // that of all signals is where the paths of each begin
-		endpoint = strings.TrimSuffix(endpoint, "/") + s.path
-	}
-	if variable, protocol := s.setting("PROTOCOL"); protocol != "" && protocol != "http/protobuf" {
-		return nil, fmt.Errorf("%s: only http/protobuf is supported", variable)
-	}
-	c := &client{url: endpoint, http: &http.Client{}}
-	return c, errors.Join(s.header(c), s.compression(c), s.limit(c), s.transport(c))
-}
-
-// header reads key=value,key=value with the values percent-encoded. What is wrong with them is not repeated,
-// as there are keys to the collector among them.
-func (s signal) header(c *client) error {
-	c.header = http.Header{"Content-Type": {"application/x-protobuf"}}
-	variable, text := s.setting("HEADERS")
-	if text == "" {
-		return nil
-	}
-	for pair := range strings.SplitSeq(text, ",") {
-		name, encoded, ok := strings.Cut(pair, "=")
-		value, err := url.PathUnescape(strings.TrimSpace(encoded))
-		if !ok || err != nil {
-			return fmt.Errorf("%s: not of the form key=value,key=value", variable)
-		}
-		c.header.Set(strings.TrimSpace(name), value)
-	}
-	return nil
-}
-
-func (s signal) compression(c *client) error {
-	variable, value := s.setting("COMPRESSION")
-	if value != "" && value != "none" && value != "gzip" {
-		return fmt.Errorf("%s: only gzip and none are supported", variable)
-	}
-	if c.zipped = value == "gzip"; c.zipped {
-		c.header.Set("Content-Encoding", "gzip")
-	}
-	return nil
-}
-
-func (s signal) limit(c *client) error {
-	c.http.Timeout = timeout
-	variable, value := s.setting("TIMEOUT")
-	if value == "" {
-		return nil
-	}
-	ms, err := strconv.Atoi(value)
-	if err != nil || ms <= 0 {
-		return fmt.Errorf("%s: not a number of milliseconds", variable)
-	}
-	c.http.Timeout = time.Duration(ms) * time.Millisecond
-	return nil
-}
-
-// transport knows the collector's authority, and shows it a certificate, where variables name files of them.
-func (s signal) transport(c *client) error {
-	secure := &tls.Config{}
-	if variable, file := s.setting("CERTIFICATE"); file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("%s: %w", variable, err)
-		}
-		secure.RootCAs = x509.NewCertPool()
-		if !secure.RootCAs.AppendCertsFromPEM(text) {
-			return fmt.Errorf("%s: no certificate in PEM", variable)
+	for _, v := range values {
+		variable, value := s.setting(v.name)
+		if value != "" && !regexp.MustCompile(v.pattern).MatchString(value) {
+			return false, fmt.Errorf("%s: %s", variable, v.want)
 		}
 	}
-	if variable, file := s.setting("CLIENT_CERTIFICATE"); file != "" {
-		_, key := s.setting("CLIENT_KEY")
-		pair, err := tls.LoadX509KeyPair(file, key)
-		if err != nil {
-			return fmt.Errorf("%s: %w", variable, err)
-		}
-		secure.Certificates = []tls.Certificate{pair}
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = secure
-	c.http.Transport = transport
-	return nil
+	return true, nil
 }
 
-// temporality says whether sums and histograms are told since the process began, or since they were last told.
-func temporality() (metric.TemporalitySelector, error) {
-	const variable = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
-	switch strings.ToLower(os.Getenv(variable)) {
-	case "", "cumulative":
-		return metric.CumulativeTemporalitySelector, nil
-	case "delta":
-		return metric.DeltaTemporalitySelector, nil
-	case "lowmemory":
-		return metric.LowMemoryTemporalitySelector, nil
-	default:
-		return nil, errors.New(variable + ": only cumulative, delta and lowmemory are supported")
+// wrong is an error of the exporter, whose variables do not go together.
+func (s signal) wrong(err error) error {
+	variable, _ := s.setting("ENDPOINT")
+	return fmt.Errorf("%s: %w", variable, err)
+}
+
+// proxy is the one for a request to the collector, and where no redirect gets past: what it leads to need not be
+// a collector, and there are keys among the headers. A client of our own would need no such trick, but the
+// exporters would not tell it what the variables say of TLS and of the time that a request may take.
+func proxy(r *http.Request) (*url.URL, error) {
+	if r.Response != nil { // it led to r
+		return nil, errors.New("a redirect, which is not followed")
 	}
+	return http.ProxyFromEnvironment(r)
 }

@@ -2,20 +2,24 @@
 // otherwise does nothing. What there is to be told of is known elsewhere: the packages that know it use
 // OpenTelemetry's API, which leads nowhere until Start has been called.
 //
-// The exporter is our own. OpenTelemetry's, also the one for HTTP, has all of gRPC and of protobuf in it, which
-// would nearly double what has to be pulled and loaded for a function that starts from zero.
+// What is sent, and to whom, is up to OpenTelemetry's own exporters, for HTTP. Here is decided whether they are
+// made at all, and that a function does not start with a variable that they would not heed.
 package telemetry
 
 import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 
+	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
@@ -34,34 +38,50 @@ type Telemetry struct {
 // It waits for nobody.
 func Start() (Telemetry, error) {
 	var t Telemetry
-	forTraces, err := traces.client()
+	traced, err := traces.on()
 	if err != nil {
 		return t, err
 	}
-	forMetrics, err := metrics.client()
-	if err != nil || forTraces == nil && forMetrics == nil {
+	measured, err := metrics.on()
+	if err != nil || !traced && !measured {
 		return t, err
 	}
-	aggregate, err := temporality()
-	if err != nil {
-		return t, err
-	}
+	otel.SetErrorHandler(&rarely{})
+	otel.SetLogger(logr.FromSlogHandler(slog.Default().Handler()))
 	origin, err := origin()
 	if err != nil {
 		return t, err
 	}
-	otel.SetErrorHandler(&rarely{})
-	if forTraces != nil {
-		t.traces = trace.NewTracerProvider(trace.WithResource(origin), trace.WithBatcher(spanExporter{forTraces}))
-		otel.SetTracerProvider(t.traces)
-		otel.SetTextMapPropagator(propagation.TraceContext{})
+	if traced {
+		err = t.trace(origin)
 	}
-	if forMetrics != nil {
-		reader := metric.NewPeriodicReader(metricExporter{client: forMetrics, temporality: aggregate})
-		t.metrics = metric.NewMeterProvider(metric.WithResource(origin), metric.WithReader(reader), metric.WithExemplarFilter(exemplar.AlwaysOffFilter))
-		otel.SetMeterProvider(t.metrics)
+	if measured && err == nil {
+		err = t.measure(origin)
 	}
-	return t, nil
+	return t, err
+}
+
+func (t *Telemetry) trace(origin *resource.Resource) error {
+	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithProxy(proxy))
+	if err != nil {
+		return traces.wrong(err)
+	}
+	t.traces = trace.NewTracerProvider(trace.WithResource(origin), trace.WithBatcher(exporter))
+	otel.SetTracerProvider(t.traces)
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	return nil
+}
+
+func (t *Telemetry) measure(origin *resource.Resource) error {
+	exporter, err := otlpmetrichttp.New(context.Background(), otlpmetrichttp.WithProxy(proxy))
+	if err != nil {
+		return metrics.wrong(err)
+	}
+	t.metrics = metric.NewMeterProvider(metric.WithResource(origin), metric.WithReader(metric.NewPeriodicReader(exporter)),
+		metric.WithView(requests()...),
+		metric.WithExemplarFilter(exemplar.AlwaysOffFilter)) // with an exemplar goes what the view leaves out
+	otel.SetMeterProvider(t.metrics)
+	return nil
 }
 
 // On reports whether there is anything to be done.

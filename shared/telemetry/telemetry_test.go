@@ -58,9 +58,11 @@ func TestVariables(t *testing.T) {
 		{on + "OTLP_COMPRESSION=zstd", "OTLP_COMPRESSION"},
 		{on + "OTLP_TIMEOUT=10s", "OTLP_TIMEOUT"},
 		{on + "OTLP_TIMEOUT=0", "OTLP_TIMEOUT"},
-		{on + "OTLP_CERTIFICATE=/none", "OTLP_CERTIFICATE"},
-		{on + "OTLP_CERTIFICATE=telemetry.go", "OTLP_CERTIFICATE"},
-		{on + "OTLP_CLIENT_CERTIFICATE=/none", "OTLP_CLIENT_CERTIFICATE"},
+		{on + "OTLP_TIMEOUT=-1", "OTLP_TIMEOUT"},
+		{on + "OTLP_HEADERS=Authorization=Bearer%20a=b,other=", "traces metrics"},
+		{on + "OTLP_HEADERS=key=a,secret", "OTLP_HEADERS"},
+		{on + "OTLP_METRICS_TEMPORALITY_PREFERENCE=LowMemory", "traces metrics"},
+		{on + "OTLP_METRICS_TEMPORALITY_PREFERENCE=whenever", "OTLP_METRICS_TEMPORALITY_PREFERENCE"},
 	} {
 		t.Run(tt.variables, func(t *testing.T) {
 			set(t, tt.variables)
@@ -141,17 +143,69 @@ func TestErrorLog(t *testing.T) {
 	}
 }
 
+// sent starts telemetry as the variables say, in place of the process's own, and stops it when there is something to tell.
+func sent(t *testing.T, variables string) error {
+	t.Helper()
+	set(t, variables)
+	on, err := telemetry.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests := on.Requests(http.NotFoundHandler(), true)
+	requests.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	return on.Stop(t.Context())
+}
+
 // TestSecure: the collector's authority is the one of the file.
 func TestSecure(t *testing.T) {
 	asked := 0
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
 	defer srv.Close()
+	if err := sent(t, "OTEL_METRICS_EXPORTER=none OTLP_ENDPOINT="+srv.URL+" OTLP_CERTIFICATE="+certificate(t, srv)); err != nil || asked != 1 {
+		t.Errorf("it is sent with %v, after %d requests", err, asked)
+	}
+}
+
+// TestRedirect: nobody but the collector is shown the key to it.
+func TestRedirect(t *testing.T) {
+	for _, signal := range []string{"TRACES", "METRICS"} {
+		t.Run(signal, func(t *testing.T) {
+			keys, elsewhere := make(chan string, 10), make(chan string, 10)
+			other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { elsewhere <- r.Method }))
+			defer other.Close()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				keys <- r.Header.Get("Key")
+				http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+			}))
+			defer srv.Close()
+			_ = sent(t, "OTLP_"+signal+"_ENDPOINT="+srv.URL+" OTLP_HEADERS=key=a") // an error of metrics alone: those of traces are logged
+			if n := len(keys); n != 1 || <-keys != "a" {
+				t.Errorf("the collector is asked %d times, want once, with the key", n)
+			}
+			if n := len(elsewhere); n != 0 {
+				t.Errorf("who it leads to is asked %d times", n)
+			}
+		})
+	}
+}
+
+// TestUnfit: what only the exporters find is told in one line that names a variable too.
+func TestUnfit(t *testing.T) {
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	set(t, "OTLP_ENDPOINT=http://collector OTLP_CERTIFICATE="+certificate(t, srv))
+	_, err := telemetry.Start()
+	if err == nil || !strings.HasPrefix(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT: ") {
+		t.Errorf("Start() = %v, want an error about the endpoint, which is without TLS", err)
+	}
+}
+
+// certificate is the file of a server's.
+func certificate(t *testing.T, srv *httptest.Server) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	set(t, "OTLP_ENDPOINT="+srv.URL+" OTLP_CERTIFICATE="+file)
-	if err := telemetry.SendSpans(t.Context(), spans()); err != nil || asked != 1 {
-		t.Errorf("SendSpans() = %v after %d requests", err, asked)
-	}
+	return file
 }

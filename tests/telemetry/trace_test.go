@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
-	traces "go.opentelemetry.io/proto/slim/otlp/trace/v1"
+	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
+	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
