@@ -53,6 +53,16 @@ check_settings() {
     strimzi) components+=(strimzi-topics) ;;
     *) die "TOPICS has to be create, strimzi or exist" ;;
   esac
+  case ${setting[DATABASE_SECRET]} in
+    env) ;;
+    file) components+=(database-file) ;;
+    *) die "DATABASE_SECRET has to be env or file" ;;
+  esac
+  case ${setting[PRIVATE_CA]} in
+    false) ;;
+    true) components+=(private-ca) ;;
+    *) die "PRIVATE_CA has to be true or false" ;;
+  esac
   case ${setting[MONITORING]} in
     false) ;;
     true) components+=(../monitoring) ;;

@@ -29,6 +29,7 @@ var variants = map[string]manifests.Settings{
 	"Kafka by password and TLS": {"KAFKA_AUTH": "sasl-tls"},
 	"Kafka by TLS":              {"KAFKA_AUTH": "tls"},
 	"Kafka by certificate":      {"KAFKA_AUTH": "mtls"},
+	"volumes":                   {"DATABASE_SECRET": "file", "PRIVATE_CA": "true"},
 	"alerts":                    {"MONITORING": "true", "DEAD_TOPIC": "dead.letters"},
 	"topics of Strimzi":         {"TOPICS": "strimzi", "KAFKA_NAMESPACE": "messages", "KAFKA_CLUSTER": "big", "TOPIC_REPLICATION": "3"},
 	"topics of others":          {"TOPICS": "exist"},

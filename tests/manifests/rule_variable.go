@@ -23,7 +23,7 @@ var (
 	functions = []string{"applications", "provisioner", "relay", "ros-cleanup", "sources"}
 	senderOf  = []string{"applications", "relay", "sources"} // those that read K_SINK
 
-	database = []string{"DATABASE_URL_FILE", "DATABASE_MAX_CONNS"}
+	database = []string{"DATABASE_MAX_CONNS"} // and its address, see forDatabase
 	caller   = []string{"AUTH_MODE", "RBAC_URL"}
 	modes    = []string{"OIDC_ISSUER", "OIDC_AUDIENCE", "GATEWAY_SECRET"}
 	kafka    = []string{"KAFKA_BROKERS", "SOURCES_EVENT_TOPIC", "DEAD_TOPIC"}
@@ -34,10 +34,10 @@ var (
 		"provisioner":  {required: database, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
 		"ros-cleanup":  {required: slices.Concat(database, []string{"ROS_DATABASE_URL"}), optional: []string{"KRUIZE_URL", "KRUIZE_TIMEOUT", "PLAIN_RECORDS"}},
 		"relay":        {required: database},
-		"dead-letters": {required: append([]string{"DATABASE_URL_FILE"}, kafka...), optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
-		"migrate":      {required: []string{"DATABASE_URL_FILE"}},
-		"topics":       {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR", "DATABASE_URL_FILE"}},
-		"preflight": {required: slices.Concat([]string{"DATABASE_URL_FILE", "ROS_DATABASE_URL"}, caller, kafka),
+		"dead-letters": {required: kafka, optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
+		"migrate":      {},
+		"topics":       {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR"}},
+		"preflight": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, caller, kafka),
 			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "TOPICS", "TOPIC_REPLICATION", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
 	}
 )
@@ -65,12 +65,12 @@ func variables(pod pod, r *Rendering, p *problems) {
 	}
 	for _, c := range pod.spec.Containers {
 		p.unless(len(c.EnvFrom) == 0, "envFrom sets variables that nobody sees here")
-		for _, name := range slices.Concat(known.required, forMode(pod.name, r.Settings["AUTH_MODE"])) {
+		for _, name := range slices.Concat(known.required, forMode(pod.name, r.Settings["AUTH_MODE"]), forDatabase(pod.name, r.Settings["DATABASE_SECRET"])) {
 			i := slices.IndexFunc(c.Env, func(v core.EnvVar) bool { return v.Name == name })
 			p.unless(i >= 0 && (c.Env[i].Value != "" || c.Env[i].ValueFrom != nil), "%s is not set", name)
 		}
 		for i, v := range c.Env {
-			reads := slices.Contains(known.required, v.Name) || slices.Contains(known.optional, v.Name) || everywhere(v.Name)
+			reads := slices.Contains(slices.Concat(known.required, forDatabase(pod.name, r.Settings["DATABASE_SECRET"])), v.Name) || slices.Contains(known.optional, v.Name) || everywhere(v.Name)
 			p.unless(reads, "%s is set, which it does not read", v.Name)
 			p.unless(!slices.ContainsFunc(c.Env[:i], func(w core.EnvVar) bool { return w.Name == v.Name }), "%s is set twice", v.Name)
 		}
@@ -86,6 +86,16 @@ func forMode(pod, mode string) []string {
 		return []string{"OIDC_ISSUER", "OIDC_AUDIENCE"}
 	default:
 		return []string{"GATEWAY_SECRET"}
+	}
+}
+
+// forDatabase is the variable that has the database's address, which a Job always reads from a file.
+func forDatabase(pod, secret string) []string {
+	switch {
+	case !slices.Contains(functions, pod) || secret == "file":
+		return []string{"DATABASE_URL_FILE"}
+	default:
+		return []string{"DATABASE_URL"}
 	}
 }
 
