@@ -4,7 +4,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 SEEDS       ?= 3
 
-.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer check fuzz build
+.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer e2e check fuzz build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,10 +28,14 @@ test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has t
 	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
 	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
 
+e2e: ## the flow in a cluster, and what it takes: the one that KUBECONFIG names (tests/e2e/run.sh says what else), or one node that CLUSTER brings up
+	tests/e2e/run.sh
+
 check: ## format, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	go vet ./...
-	go run $(STATICCHECK) ./...
+	go vet -tags e2e ./tests/e2e
+	go run $(STATICCHECK) -tags e2e ./...
 	cd tests/manifests && go run $(STATICCHECK) ./...
 	@GOBIN=$(CURDIR)/bin go install $(GOVULNCHECK)
 	@bin/govulncheck ./... || { test $$? -ne 3 && echo 'no vulnerabilities looked up: their database is out of reach'; } # 3 is a find

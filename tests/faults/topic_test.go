@@ -8,6 +8,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/insights-onprem/cost-sources/shared/events"
+	"github.com/insights-onprem/cost-sources/tests/kafka"
 )
 
 // A told event is one as it stands in the topic for the first time.
@@ -90,50 +91,19 @@ func (w *world) checkStory(s *thing, told []told) {
 // told reads the topic to its end: of each source, the events in the order in which they came for the first time.
 func (w *world) told() map[int64][]told {
 	w.Helper()
-	client, err := sarama.NewClient(w.kafka.Addrs(), sarama.NewConfig())
+	records, err := kafka.Records(w.Context(), w.kafka.Addrs(), w.topic)
 	if err != nil {
 		w.Fatal(err)
 	}
-	defer client.Close()
-	consumer, err := sarama.NewConsumerFromClient(client)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer consumer.Close()
 	all, known := map[int64][]told{}, map[string]bool{}
-	for partition := range int32(3) {
-		for _, record := range w.records(client, consumer, partition) {
-			e := w.parse(record)
-			if !known[e.id] {
-				known[e.id] = true
-				all[e.data.SourceID] = append(all[e.data.SourceID], e)
-			}
+	for _, record := range records {
+		e := w.parse(record)
+		if !known[e.id] {
+			known[e.id] = true
+			all[e.data.SourceID] = append(all[e.data.SourceID], e)
 		}
 	}
 	return all
-}
-
-func (w *world) records(client sarama.Client, consumer sarama.Consumer, partition int32) (records []*sarama.ConsumerMessage) {
-	w.Helper()
-	end, err := client.GetOffset(w.topic, partition, sarama.OffsetNewest)
-	if err != nil {
-		w.Fatal(err)
-	}
-	if end == 0 {
-		return nil
-	}
-	from, err := consumer.ConsumePartition(w.topic, partition, sarama.OffsetOldest)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer from.Close()
-	for record := range from.Messages() {
-		records = append(records, record)
-		if record.Offset == end-1 {
-			break
-		}
-	}
-	return records
 }
 
 func (w *world) parse(record *sarama.ConsumerMessage) (e told) {

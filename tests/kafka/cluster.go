@@ -27,14 +27,18 @@ type Cluster struct {
 
 // NewCluster starts n brokers and returns when they are [Cluster.Ready]. The
 // caller ends them with Close; they also end with this process, however it ends.
-func NewCluster(ctx context.Context, n int) (*Cluster, error) {
+func NewCluster(ctx context.Context, n int) (*Cluster, error) { return NewClusterAt(ctx, loopback, n) }
+
+// NewClusterAt is NewCluster at another address of this machine, for whoever can
+// reach that.
+func NewClusterAt(ctx context.Context, host string, n int) (*Cluster, error) {
 	if os.Getenv("KAFKA") != "" || os.Getenv("KAFKA_BROKERS") != "" {
 		return nil, ErrEmbedded
 	}
 	if n < 1 {
 		return nil, fmt.Errorf("a cluster of %d brokers", n)
 	}
-	nodes, err := newQuorum(ctx, make([]string, n)...)
+	nodes, err := newQuorum(ctx, host, make([]string, n)...)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,18 @@ func TestClusterIsClosed(t *testing.T) {
 	each(t, c.Kill, 0)
 }
 
+func TestClusterForOthers(t *testing.T) {
+	t.Parallel()
+
+	c := newClusterAt(t, "127.0.0.2", 1)
+	if addr := c.Addrs()[0]; !strings.HasPrefix(addr, "127.0.0.2:") {
+		t.Errorf("the broker is at %s", addr)
+	}
+	w := &writer{topic: kafka.Topic(t, c.Addrs(), "others", 1)}
+	w.mustSend(t, c, "at an address for others")
+	w.checkKept(t, c)
+}
+
 func TestClusterIsOfKafkaOnly(t *testing.T) {
 	t.Setenv("KAFKA", "embedded")
 	if _, err := kafka.NewCluster(t.Context(), 3); !errors.Is(err, kafka.ErrEmbedded) {
@@ -69,8 +82,13 @@ func TestClusterIsOfKafkaOnly(t *testing.T) {
 
 func newCluster(t *testing.T, n int) *kafka.Cluster {
 	t.Helper()
+	return newClusterAt(t, "127.0.0.1", n)
+}
+
+func newClusterAt(t *testing.T, host string, n int) *kafka.Cluster {
+	t.Helper()
 	began := time.Now()
-	c, err := kafka.NewCluster(t.Context(), n)
+	c, err := kafka.NewClusterAt(t.Context(), host, n)
 	if errors.Is(err, kafka.ErrEmbedded) {
 		t.Skip(err)
 	}

@@ -30,7 +30,7 @@ func newEmbedded(folder string) (*embedded, error) {
 }
 
 func (e *embedded) addr() string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(e.port))
+	return net.JoinHostPort(loopback, strconv.Itoa(e.port))
 }
 
 // start waits for the port where it has to: what another goroutine is just about

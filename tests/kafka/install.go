@@ -18,6 +18,13 @@ var pom []byte
 // installTimeout covers a download of some 45 MB.
 const installTimeout = 10 * time.Minute
 
+// Fetch fetches Apache Kafka, unless it is there, for tests that are to do without
+// the network.
+func Fetch() error {
+	_, err := install()
+	return err
+}
+
 // install returns the folder with the jars that the pom names, for all projects
 // of this user the same one, and fetches them when it is not there.
 func install() (string, error) {

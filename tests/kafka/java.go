@@ -34,36 +34,40 @@ type java struct {
 	closed  bool
 }
 
+// loopback is where brokers listen that nobody but this machine is to reach.
+const loopback = "127.0.0.1"
+
 // A member is a node of a cluster as the others know it.
 type member struct {
 	id             int
+	host           string
 	port           int // for clients
 	controllerPort int // for the other members
 }
 
 func newJava(folder string) (*java, error) {
-	nodes, err := newQuorum(context.Background(), folder)
+	nodes, err := newQuorum(context.Background(), loopback, folder)
 	if err != nil {
 		return nil, err
 	}
 	return nodes[0], nil
 }
 
-// newQuorum prepares the members of one cluster, each in a folder of its own; an
-// empty one stands for a temporary one.
-func newQuorum(ctx context.Context, folders ...string) ([]*java, error) {
+// newQuorum prepares the members of one cluster, which listen at host, each in a
+// folder of its own; an empty one stands for a temporary one.
+func newQuorum(ctx context.Context, host string, folders ...string) ([]*java, error) {
 	jars, err := install()
 	if err != nil {
 		return nil, fmt.Errorf("%w\nKAFKA_BROKERS=host:port names a Kafka that is there already, KAFKA=embedded does without", err)
 	}
-	ports, err := storetest.FreePorts(2 * len(folders))
+	ports, err := storetest.FreePortsAt(host, 2*len(folders))
 	if err != nil {
 		return nil, err
 	}
 	var nodes []*java
 	var quorum []member
 	for i, folder := range folders {
-		m := member{i + 1, ports[2*i], ports[2*i+1]}
+		m := member{i + 1, host, ports[2*i], ports[2*i+1]}
 		nodes, quorum = append(nodes, &java{member: m, folder: folder, jars: jars}), append(quorum, m)
 	}
 	id := uuid.New()
@@ -94,7 +98,7 @@ func closeAll(nodes []*java) {
 }
 
 func (j *java) addr() string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(j.port))
+	return net.JoinHostPort(j.host, strconv.Itoa(j.port))
 }
 
 // format writes the configuration of a member of quorum and makes its folder fit
@@ -122,19 +126,19 @@ func (j *java) format(ctx context.Context, quorum []member, clusterID string) (e
 func properties(m member, quorum []member, folder string) string {
 	var voters []string
 	for _, v := range quorum {
-		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", v.id, v.controllerPort))
+		voters = append(voters, fmt.Sprintf("%d@%s:%d", v.id, v.host, v.controllerPort))
 	}
 	return fmt.Sprintf(`process.roles=broker,controller
 node.id=%d
 controller.quorum.voters=%s
-listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d
+listeners=PLAINTEXT://%[3]s:%[4]d,CONTROLLER://%[3]s:%[5]d
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs=%s
-default.replication.factor=%[6]d
-offsets.topic.replication.factor=%[6]d
-transaction.state.log.replication.factor=%[6]d
-min.insync.replicas=%[7]d
+log.dirs=%[6]s
+default.replication.factor=%[7]d
+offsets.topic.replication.factor=%[7]d
+transaction.state.log.replication.factor=%[7]d
+min.insync.replicas=%[8]d
 unclean.leader.election.enable=false
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
@@ -147,7 +151,7 @@ broker.heartbeat.interval.ms=1000
 initial.broker.registration.timeout.ms=3600000
 # The default would take a third of the heap.
 log.cleaner.dedupe.buffer.size=2097152
-`, m.id, strings.Join(voters, ","), m.port, m.controllerPort, filepath.Join(folder, "data"),
+`, m.id, strings.Join(voters, ","), m.host, m.port, m.controllerPort, filepath.Join(folder, "data"),
 		len(quorum), len(quorum)/2+1) // what a majority has taken, the loss of a minority cannot take away
 }
 

@@ -22,6 +22,7 @@ type dataDir struct {
 
 func (d dataDir) data() string { return filepath.Join(d.root, "data") }
 func (d dataDir) log() string  { return filepath.Join(d.root, "server.log") }
+func (d dataDir) hba() string  { return filepath.Join(d.root, "pg_hba.conf") }
 
 // toRemove is the folder that goes with the server, empty if none does.
 func (d dataDir) toRemove() string {
@@ -80,6 +81,14 @@ func temporaryParent() string {
 		return os.TempDir()
 	}
 	return memory
+}
+
+// letIn has the server trust everybody who comes to host. Those who come to the loopback it trusts by itself.
+func (d dataDir) letIn(host string) error {
+	if host == loopback {
+		return nil
+	}
+	return os.WriteFile(d.hba(), []byte("host all all all trust\n"), 0o644)
 }
 
 // initialize fills the folder, unless it has data already or is temporary: then the supervisor does it.

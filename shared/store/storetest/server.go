@@ -1,10 +1,13 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +25,11 @@ type ServerConfig struct {
 	// one, which goes when the server does.
 	DataDir string
 
-	// Port is where the server listens, on 127.0.0.1 only; 0 stands for any free one.
+	// Host is the one address of this machine where the server listens, and lets in whoever can reach it. Empty stands
+	// for 127.0.0.1.
+	Host string
+
+	// Port is where it listens there; 0 stands for any free one.
 	Port int
 
 	// Parameters are settings of PostgreSQL's, for instance fsync=off where the data is of no value.
@@ -31,12 +38,21 @@ type ServerConfig struct {
 
 // A Server is a PostgreSQL 16 of our own. Its superuser postgres needs no password.
 type Server struct {
-	port  int
+	addr  string // host:port
 	dir   dataDir
 	child *supervised
 
 	ending sync.Once
 	end    error // how the ending went
+}
+
+// loopback is where a server listens that nobody but this machine is to reach.
+const loopback = "127.0.0.1"
+
+// Fetch fetches the programs of a server, unless they are there, for a Start that is to do without the network.
+func Fetch(ctx context.Context) error {
+	_, err := binaries(ctx)
+	return err
 }
 
 // Start starts a server and returns when it can be connected to. The programs are fetched the first time. The server
@@ -78,13 +94,13 @@ var (
 )
 
 func startOnce(ctx context.Context, acct account, bin string, cfg ServerConfig) (*Server, error) {
-	port := cfg.Port
-	if port == 0 {
-		free, err := FreePorts(1)
+	cfg.Host = cmp.Or(cfg.Host, loopback)
+	if cfg.Port == 0 {
+		free, err := FreePortsAt(cfg.Host, 1)
 		if err != nil {
 			return nil, err
 		}
-		port = free[0] // somebody may be faster than the server, which then says so
+		cfg.Port = free[0] // somebody may be faster than the server, which then says so
 	}
 	dir, err := openDataDir(ctx, acct, cfg.DataDir)
 	if err != nil {
@@ -93,11 +109,14 @@ func startOnce(ctx context.Context, acct account, bin string, cfg ServerConfig) 
 	if err := dir.initialize(ctx, acct, bin); err != nil {
 		return nil, err
 	}
-	child, err := launch(acct, bin, dir, commandLine(bin, dir, port, cfg.Parameters))
+	if err := dir.letIn(cfg.Host); err != nil {
+		return nil, errors.Join(err, dir.discard())
+	}
+	child, err := launch(acct, bin, dir, commandLine(bin, dir, cfg))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), dir.discard())
 	}
-	s := &Server{port: port, dir: dir, child: child}
+	s := &Server{addr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), dir: dir, child: child}
 	if err := s.ready(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -116,7 +135,7 @@ func (s *Server) ready(ctx context.Context) error {
 		case <-s.child.exited:
 			return s.failure()
 		case <-ctx.Done():
-			return fmt.Errorf("wait for PostgreSQL on port %d: %w", s.port, context.Cause(ctx))
+			return fmt.Errorf("wait for PostgreSQL on %s: %w", s.addr, context.Cause(ctx))
 		case <-ticker.C:
 		}
 	}
@@ -149,10 +168,10 @@ func (s *Server) failure() error {
 		"Address already in use":                    errPortTaken,
 	} {
 		if strings.Contains(string(said), text) {
-			return fmt.Errorf("start PostgreSQL in %s on port %d: %w", s.dir.root, s.port, reason)
+			return fmt.Errorf("start PostgreSQL in %s on %s: %w", s.dir.root, s.addr, reason)
 		}
 	}
-	return fmt.Errorf("start PostgreSQL in %s on port %d: it ended at once: %s", s.dir.root, s.port, tail(said))
+	return fmt.Errorf("start PostgreSQL in %s on %s: it ended at once: %s", s.dir.root, s.addr, tail(said))
 }
 
 // tail is the last that a program said, enough to see what was wrong.
@@ -163,7 +182,7 @@ func tail(output []byte) string {
 
 // URL returns the address of a database on the server, which need not exist yet.
 func (s *Server) URL(database string) string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.port, url.PathEscape(database))
+	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", s.addr, url.PathEscape(database))
 }
 
 // CreateDatabase makes an empty database. That it is there already is no error.

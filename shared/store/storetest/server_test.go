@@ -162,6 +162,23 @@ func TestServerSettings(t *testing.T) {
 	}
 }
 
+func TestServerForOthers(t *testing.T) {
+	t.Parallel()
+
+	for _, dataDir := range []string{"", folder(t)} {
+		address := start(t, storetest.ServerConfig{Host: "127.0.0.2", DataDir: dataDir}).URL("postgres")
+		for sql, want := range map[string]string{
+			"SELECT host(inet_server_addr())": "127.0.0.2",
+			"SHOW listen_addresses":           "127.0.0.2",
+			"SELECT string_agg(address || ' ' || auth_method, ',') FROM pg_hba_file_rules": "all trust",
+		} {
+			if got := query(t, address, sql); got != want {
+				t.Errorf("%s = %q, want %q", sql, got, want)
+			}
+		}
+	}
+}
+
 func TestTemporaryServerLeavesNothing(t *testing.T) {
 	t.Parallel()
 

@@ -129,17 +129,20 @@ func (s *supervised) end() error {
 	return errors.Join(fmt.Errorf("stop PostgreSQL: still there after %s, so it was killed", stopPatience), err)
 }
 
-func commandLine(bin string, dir dataDir, port int, parameters map[string]string) []string {
+func commandLine(bin string, dir dataDir, cfg ServerConfig) []string {
 	line := []string{filepath.Join(bin, "postgres"), "-D", dir.data()}
 	if dir.temporary {
 		// What a killed server shared outside its folder only the next server in that folder would remove.
 		line = append(line, "-c", "dynamic_shared_memory_type=mmap")
 	}
-	for name, value := range parameters {
+	for name, value := range cfg.Parameters {
 		line = append(line, "-c", name+"="+value)
 	}
+	if cfg.Host != loopback {
+		line = append(line, "-c", "hba_file="+dir.hba())
+	}
 	return append(line, // of a setting that is given twice the last counts
-		"-c", "port="+strconv.Itoa(port),
-		"-c", "listen_addresses=127.0.0.1",
+		"-c", "port="+strconv.Itoa(cfg.Port),
+		"-c", "listen_addresses="+cfg.Host,
 		"-c", "unix_socket_directories=")
 }

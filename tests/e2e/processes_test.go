@@ -1,0 +1,90 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
+)
+
+// binaries is where run.sh builds what the images hold.
+const binaries = "../../bin"
+
+// processes measures the functions without a cluster: how large they are, how soon they answer, what they hold then.
+func (f *figures) processes(t *testing.T) {
+	t.Helper()
+	for _, name := range append([]string{"empty"}, functions...) {
+		info, err := os.Stat(filepath.Join(binaries, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var starts sample
+		var memory int
+		for range rounds {
+			took, kib := startOnce(t, name)
+			starts = append(starts, took)
+			memory = max(memory, kib)
+		}
+		f.add(name, "image %.1f MB; process until /readyz %s; then %.1f MB (RSS)", float64(info.Size())/1e6, starts, float64(memory)/1e3)
+	}
+}
+
+// startOnce starts a process with all that it needs to be configured with, and ends it.
+func startOnce(t *testing.T, name string) (took time.Duration, kib int) {
+	t.Helper()
+	ports, err := storetest.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, name))
+	cmd.Env = []string{fmt.Sprintf("PORT=%d", ports[0]), "DATABASE_URL=postgres://nobody@127.0.0.1:1/none",
+		"ROS_DATABASE_URL=postgres://nobody@127.0.0.1:1/none", "K_SINK=http://127.0.0.1:1/sink",
+		"AUTH_MODE=identity", "RBAC_URL=off", "GATEWAY_SECRET=secret"}
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // that it was killed
+	}()
+	probe := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		response, err := probe.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[0]))
+		if err == nil {
+			response.Body.Close()
+			return time.Since(began), residentKiB(t, cmd.Process.Pid)
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%s does not start: %v", name, err)
+		}
+	}
+}
+
+func residentKiB(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib
+		}
+	}
+	t.Fatalf("no VmRSS in %s", status)
+	return 0
+}

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs the tests in a cluster: the one that KUBECONFIG names, or else a one-node cluster, which CLUSTER brings up.
+# Arguments go to the tests.
+#
+# For another cluster SETTINGS names a file for knative/deploy.sh with what is particular about it (IMAGE_REPOSITORY
+# with the images VERSION and NEXT_VERSION of everything, and VERSION of empty and stranger of this folder), GATEWAY the URL
+# of its ingress, E2E_HOST an address of this machine that its pods reach. DATABASE_URL, ROS_DATABASE_URL and
+# KAFKA_BROKERS name servers that are there already, with nothing of ours in them. Namespaces labelled
+# cost-sources-e2e are removed. FIGURES names a file for the table that TestFigures prints.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./functions/... ./migrations/migrate ./tests/e2e/empty ./tests/e2e/stranger
+go test -tags e2e -race -c -o bin/e2e.test ./tests/e2e
+
+inside=()
+if [[ -z ${KUBECONFIG:-} ]]; then
+  cluster=$(realpath "${CLUSTER:-../shared/cluster/cluster}")
+  bin/e2e.test -fetch # there is no way out of the node's network
+  "$cluster" kubectl get --raw /readyz >/dev/null 2>&1 || "$cluster" up
+  for image in sources applications provisioner ros-cleanup relay preflight migrate dead-letters empty stranger; do
+    "$cluster" load "dev.local/$image:e2e-1" "bin/$image"
+    "$cluster" load "dev.local/$image:e2e-2" "bin/$image"
+  done
+  inside=("$cluster" exec)
+  export KN="$cluster kn"
+  set -- -at-once=6 "$@" # its ingress makes only five new connections a second
+fi
+cd tests/e2e
+exec "${inside[@]}" ../../bin/e2e.test -test.v -test.shuffle=on -test.timeout=40m "$@"
