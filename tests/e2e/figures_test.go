@@ -12,8 +12,10 @@ import (
 	"time"
 )
 
-// rounds is how often each figure is measured.
-const rounds = 20
+const (
+	rounds      = 20 // that each figure is measured in
+	pingsAnHour = 12 // of the PingSource
+)
 
 // TestFigures prints how fast and how dear it is. It fails only where a request does.
 func TestFigures(t *testing.T) {
@@ -122,7 +124,7 @@ func (f *figures) coldStarts(t *testing.T, w *world) {
 
 func ratio(a, b sample) float64 { return a.quantile(0.5).Seconds() / b.quantile(0.5).Seconds() }
 
-// podSeconds adds up what the pods that have come to their end took. An idle hour has twenty pings, each of which wakes
+// podSeconds adds up what the pods that have come to their end took. An idle hour has pingsAnHour, each of which wakes
 // the relay; a registration wakes one pod of each of three functions, sometimes more.
 func (f *figures) podSeconds(t *testing.T, w *world) {
 	t.Helper()
@@ -131,7 +133,7 @@ func (f *figures) podSeconds(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	ping := lifetimes(of(all, "relay")).mean().Seconds()
-	f.add("pod-seconds of an idle hour", "%.0f: 20 pings, for each a pod of the relay, on average %.0f s from its creation to its end", 20*ping, ping)
+	f.add("pod-seconds of an idle hour", "%.0f: %d pings, for each a pod of the relay, on average %.0f s from its creation to its end", pingsAnHour*ping, pingsAnHour, ping)
 	made := since(of(all, "sources", "provisioner", "ros-cleanup"), f.began)
 	pods, life := float64(len(made))/rounds, lifetimes(made).mean().Seconds()
 	f.add("pod-seconds of a registration, with its functions at zero", "%.0f: %.1f pods of %.0f s", pods*life, pods, life)

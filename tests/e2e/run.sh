@@ -10,7 +10,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./functions/... ./migrations/migrate ./tests/e2e/empty ./tests/e2e/stranger
+make build
+CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./tests/e2e/empty ./tests/e2e/stranger
+# Debian's kubectl knows no components.
+GOBIN=$PWD/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+export KUSTOMIZE=${KUSTOMIZE:-$PWD/bin/kustomize build}
 go test -tags e2e -race -c -o bin/e2e.test ./tests/e2e
 
 inside=()
