@@ -92,6 +92,21 @@ func (w *world) settle(t *testing.T) {
 	}
 }
 
+// awaitIngress waits until a request that needs a new connection is served soon. The one-node cluster's ingress makes five
+// in a second, and what a test has left in that queue is served first.
+func (w *world) awaitIngress(t *testing.T) {
+	t.Helper()
+	w.awaitCold(t, "relay")
+	until(t, func() (string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		defer cancel()
+		if err := w.ping(ctx); err != nil {
+			return err.Error(), nil
+		}
+		return "", nil
+	})
+}
+
 // pingUntil pings the relay until ctx ends, often enough for the test and not so often as to keep others from working.
 func (w *world) pingUntil(ctx context.Context, t *testing.T) {
 	pause := time.NewTicker(5 * time.Second)

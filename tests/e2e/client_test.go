@@ -16,8 +16,8 @@ import (
 	"github.com/insights-onprem/cost-sources/shared/httpapi"
 )
 
-// patience is how long a client tries at all.
-const patience = 2 * time.Minute
+// patience is how long a client tries, and a test waits, at all.
+const patience = 4 * time.Minute
 
 // A client calls the APIs through the ingress, with a token of an organization.
 type client struct {

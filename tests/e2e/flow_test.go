@@ -88,7 +88,7 @@ func until(t *testing.T, ok func() (string, error)) {
 	t.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(patience)
 	for {
 		missing, err := ok()
 		if err != nil {
@@ -100,7 +100,7 @@ func until(t *testing.T, ok func() (string, error)) {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("two minutes later still: %s", missing)
+			t.Fatalf("%v later still: %s", patience, missing)
 		}
 	}
 }

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// clients is how many a load has.
-const clients = 4
+// clients is how many a load has, so few that the smallest ingress carries all that follows from what they do: each of
+// their requests makes two events, and each event three deliveries.
+const clients = 2
 
 // A load is clients that register clusters, and delete some of them, one after the other until it is ended.
 type load struct {
@@ -36,14 +37,14 @@ type registered struct {
 	gone         bool // and its delete 204
 }
 
-// startLoad starts clients of two organizations, which begin with name.
+// startLoad starts clients, each of an organization of its own whose name begins with name.
 func (w *world) startLoad(t *testing.T, name string) *load {
 	t.Helper()
 	l := &load{world: w, name: name, changed: make(chan struct{})}
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(context.WithoutCancel(t.Context()))
 	for i := range clients {
-		org := fmt.Sprintf("%s%d", name, i%2)
+		org := fmt.Sprintf("%s%d", name, i)
 		c := w.client(t, org)
 		l.clients = append(l.clients, c)
 		l.all.Go(func() { l.act(ctx, c, org, i) })
@@ -57,7 +58,7 @@ func (w *world) startLoad(t *testing.T, name string) *load {
 
 // act registers clusters until ctx ends; what has begun then is seen to its end.
 func (l *load) act(ctx context.Context, c *client, org string, number int) {
-	pause := time.NewTicker(200 * time.Millisecond) // a client who thinks
+	pause := time.NewTicker(300 * time.Millisecond) // a client who thinks
 	defer pause.Stop()
 	for n := 0; ctx.Err() == nil; n++ {
 		made := registered{org: org, cluster: fmt.Sprintf("%s-%d-%d", l.name, number, n)}

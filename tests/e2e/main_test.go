@@ -70,6 +70,7 @@ func withWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.awaitIngress(t)
 	t.Cleanup(func() {
 		if t.Failed() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
