@@ -28,8 +28,8 @@ test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has t
 	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
 	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
 
-e2e: ## the flow in a cluster, and what it takes: the one that KUBECONFIG names (tests/e2e/run.sh says what else), or one node that CLUSTER brings up
-	tests/e2e/run.sh
+e2e: ## the flow in a cluster, and what it takes: the one that KUBECONFIG names (tests/e2e/run.sh says what else), or one node that CLUSTER brings up; ROUNDS instead of 20 for each figure
+	tests/e2e/run.sh $(if $(ROUNDS),-rounds=$(ROUNDS))
 
 check: ## format, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -12,10 +13,9 @@ import (
 	"time"
 )
 
-const (
-	rounds      = 20 // that each figure is measured in
-	pingsAnHour = 12 // of the PingSource
-)
+var rounds = flag.Int("rounds", 20, "in which each figure is measured")
+
+const pingsAnHour = 12 // of the PingSource
 
 // TestFigures prints how fast and how dear it is. It fails only where a request does.
 func TestFigures(t *testing.T) {
@@ -60,7 +60,7 @@ func (f *figures) add(what, format string, args ...any) {
 }
 
 func (f *figures) table() string {
-	return fmt.Sprintf("| measured %d times each, on %d cores | |\n| --- | --- |\n%s\n", rounds, runtime.NumCPU(), strings.Join(f.rows, "\n"))
+	return fmt.Sprintf("| measured %d times each, on %d cores | |\n| --- | --- |\n%s\n", *rounds, runtime.NumCPU(), strings.Join(f.rows, "\n"))
 }
 
 // A sample is what was measured of one thing.
@@ -93,7 +93,7 @@ func (f *figures) coldStarts(t *testing.T, w *world) {
 		*into = append(*into, time.Since(began))
 	}
 	f.began = time.Now()
-	for round := range rounds {
+	for round := range *rounds {
 		w.awaitCold(t, "sources", "provisioner", "ros-cleanup", "relay")
 		cluster := fmt.Sprintf("figures-%d", round)
 		began := time.Now()
@@ -118,7 +118,7 @@ func (f *figures) coldStarts(t *testing.T, w *world) {
 	f.add("a POST of a cold function until its answer", "%s", registered)
 	f.add("a request of an empty Go function that is cold", "%s", empty)
 	f.add("GET to empty, POST to empty (medians)", "%.2f, %.2f", ratio(read, empty), ratio(registered, empty))
-	f.add("failed of these requests", "%d of %d", failed, 3*rounds)
+	f.add("failed of these requests", "%d of %d", failed, 3**rounds)
 	f.add("a POST, with its functions at zero, until its provider", "%s", provided)
 }
 
@@ -135,7 +135,7 @@ func (f *figures) podSeconds(t *testing.T, w *world) {
 	ping := lifetimes(of(all, "relay")).mean().Seconds()
 	f.add("pod-seconds of an idle hour", "%.0f: %d pings, for each a pod of the relay, on average %.0f s from its creation to its end", pingsAnHour*ping, pingsAnHour, ping)
 	made := since(of(all, "sources", "provisioner", "ros-cleanup"), f.began)
-	pods, life := float64(len(made))/rounds, lifetimes(made).mean().Seconds()
+	pods, life := float64(len(made))/float64(*rounds), lifetimes(made).mean().Seconds()
 	f.add("pod-seconds of a registration, with its functions at zero", "%.0f: %.1f pods of %.0f s", pods*life, pods, life)
 }
 

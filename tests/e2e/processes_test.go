@@ -30,7 +30,7 @@ func (f *figures) processes(t *testing.T) {
 		unpacked, pulled := sizes(t, name)
 		var starts sample
 		var memory int
-		for range rounds {
+		for range *rounds {
 			took, kib := startOnce(t, name)
 			starts = append(starts, took)
 			memory = max(memory, kib)
