@@ -21,7 +21,7 @@ type engines struct {
 	databaseURL, rosURL string
 	brokers             []string
 	issuer              *issuer
-	kruize              *kruize
+	kruize              rostest.Kruize
 	kruizeURL           string
 	stops               []func() error // in the order of the starts
 }
@@ -83,8 +83,7 @@ func (e *engines) startServers(_ context.Context, host string) (err error) {
 	if e.issuer.url, err = e.serve(host, e.issuer); err != nil {
 		return err
 	}
-	e.kruize = &kruize{known: map[string]bool{}}
-	e.kruizeURL, err = e.serve(host, e.kruize)
+	e.kruizeURL, err = e.serve(host, &e.kruize)
 	return err
 }
 

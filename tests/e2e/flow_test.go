@@ -42,7 +42,7 @@ func TestFlow(t *testing.T) {
 	if err != nil || len(experiments) != 3 {
 		t.Fatalf("ROS has the experiments %v, %v", experiments, err)
 	}
-	w.kruize.learn(experiments)
+	w.kruize.Learn(experiments)
 	c.want(t, 204, "DELETE", fmt.Sprintf("/sources/%d", id), "")
 	c.want(t, 404, "GET", fmt.Sprintf("/sources/%d", id), "")
 	awaitRows(t, w.sql, 0, `SELECT count(*) FROM public.api_provider p JOIN public.api_customer c ON c.id = p.customer_id WHERE c.org_id = $1`, org)
@@ -53,7 +53,7 @@ func TestFlow(t *testing.T) {
 		t.Errorf("what ROS has left (-want +got):\n%s%v", diff, err)
 	}
 	for _, name := range experiments {
-		if w.kruize.knows(name) {
+		if w.kruize.Knows(name) {
 			t.Errorf("Kruize still knows %s", name)
 		}
 	}

@@ -264,7 +264,7 @@ func (a *actor) seed(s *thing) error {
 	if err != nil {
 		return err
 	}
-	a.kruize.learn(experiments)
+	a.kruize.Learn(experiments)
 	s.experiments, s.rosUnknown = experiments, false
 	return nil
 }

@@ -223,7 +223,7 @@ func (w *world) rosCount(org string, id int64) map[string]int {
 func (w *world) checkKruize(s *thing, sure bool) {
 	w.Helper()
 	for _, name := range s.experiments {
-		knows := w.kruize.knows(name)
+		knows := w.kruize.Knows(name)
 		if knows != s.wantsProvider() && (sure || !s.wantsProvider()) {
 			w.Errorf("that Kruize knows %s is %v", name, knows)
 		}

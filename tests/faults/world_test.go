@@ -45,7 +45,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{TB: t, engines: withEngines(t), name: "run_" + strings.ToLower(rand.Text()),
-		kruize: newKruize(), functions: map[string][]*instance{}, lanes: map[string]*lane{}}
+		kruize: &kruize{}, functions: map[string][]*instance{}, lanes: map[string]*lane{}}
 	t.Cleanup(w.close)
 	for _, build := range []func(context.Context) error{w.openDatabases, w.openTopics, w.startFunctions, w.startSources} {
 		if err := build(t.Context()); err != nil {
