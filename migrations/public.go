@@ -7,9 +7,13 @@ import (
 )
 
 // Public brings the schemas public and sources of the database to the newest version. A table of Koku's that is
-// already there is left exactly as it is. Run it as often as you like, also several at once. databaseURL has to lead
-// to PostgreSQL itself and not to a pooler, for a lock of the session is taken.
+// already there is left exactly as it is; one that is not as the functions need it is a *MisfitError, before anything is
+// changed. Run it as often as you like, also several at once. databaseURL has to lead to PostgreSQL itself and not to
+// a pooler, for a lock of the session is taken.
 func Public(ctx context.Context, databaseURL string) error {
+	if err := CheckShared(ctx, databaseURL, ""); err != nil {
+		return err
+	}
 	db, err := open(databaseURL, "public")
 	if err != nil {
 		return err

@@ -92,9 +92,10 @@ func TestPublicLeavesKokusTablesAlone(t *testing.T) {
 
 	address := storetest.Empty(t)
 	storetest.Execute(t, address,
-		`CREATE TABLE public.api_customer (id serial PRIMARY KEY, novelty text NOT NULL, schema_name text UNIQUE)`,
-		`CREATE TABLE public.api_providerinfrastructuremap (id serial PRIMARY KEY, infrastructure_provider_id uuid)`,
-		`CREATE TABLE public.api_sources (source_id integer, provider_id uuid)`,
+		`CREATE TABLE public.api_customer (id serial PRIMARY KEY, novelty text, schema_name text UNIQUE, org_id text UNIQUE,
+			account_id text, uuid uuid, date_created timestamptz, date_updated timestamptz)`,
+		`CREATE TABLE public.api_providerinfrastructuremap (id serial PRIMARY KEY, infrastructure_provider_id uuid, infrastructure_type text)`,
+		`CREATE TABLE public.api_providerbillingsource (data_source jsonb, id serial PRIMARY KEY, uuid uuid)`,
 		`INSERT INTO public.api_customer (novelty) VALUES ('kept')`)
 	before := catalogue(t, address, "public")
 	migratePublic(t, address)
@@ -103,7 +104,7 @@ func TestPublicLeavesKokusTablesAlone(t *testing.T) {
 	for _, line := range catalogue(t, address, "public") {
 		table, _, _ := strings.Cut(line, " ")
 		switch table {
-		case "api_customer", "api_providerinfrastructuremap", "api_sources":
+		case "api_customer", "api_providerinfrastructuremap", "api_providerbillingsource":
 			after = append(after, line)
 		}
 	}
