@@ -44,7 +44,8 @@ var shared = map[string][]string{
 	"shared/store/storetest": {"shared/store", "migrations"},
 	"shared/httpapi/apitest": {"shared/httpapi", "shared/identity"},
 	"migrations":             nil,
-	"migrations/migrate":     {"migrations", "shared/serve", "shared/store"},
+	"migrations/takeover":    {"shared/sources"},
+	"migrations/migrate":     {"migrations", "migrations/takeover", "shared/serve", "shared/store"},
 }
 
 // forFunctions is what the packages of functions may import of ours.

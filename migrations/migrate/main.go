@@ -1,11 +1,14 @@
-// Migrate brings a database to the newest version: the tables that are there once, then every tenant of ours, several
-// at a time. It may be stopped at any point and run again, and does then what is left. A tenant that cannot be
-// migrated does not stop the others; which those were, and why, is said at the end, and the exit status is 1.
+// Migrate brings a database to the newest version: the tables that are there once, then the sources that Koku has made,
+// then every tenant of ours, several at a time. It may be stopped at any point and run again, and does then what is
+// left. A tenant that cannot be migrated does not stop the others; which those were, and why, is said at the end, and
+// the exit status is 1.
 //
 // The database is named by DATABASE_URL, or by DATABASE_URL_FILE, a file that contains it. It has to be PostgreSQL
-// itself and not a pooler.
+// itself and not a pooler. ROS_DATABASE_URL is the address of ROS's database, or off where there is no ROS; it is
+// needed where there is something to be taken over from Koku. TENANT_TEMPLATE_SCHEMA is what the provisioner has.
 //
 //	migrate             migrate
+//	migrate --adopt     and take Koku's word for sources that are ours already, and that Koku has changed since
 //	migrate --workers 8 with eight tenants at a time instead of four
 //	migrate --status    only say how far the database is
 package main
@@ -21,7 +24,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/insights-onprem/cost-sources/migrations"
+	"github.com/insights-onprem/cost-sources/migrations/takeover"
 	"github.com/insights-onprem/cost-sources/shared/serve"
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
@@ -41,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := serve.Load[store.Config]()
+	cfg, err := serve.Load[config]()
 	if err != nil {
 		return err
 	}
@@ -52,12 +58,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if opts.status {
 		return printStatus(ctx, address, stdout)
 	}
-	return migrate(ctx, address, opts.workers, stderr)
+	return migrate(ctx, address, cfg, opts, stdout, stderr)
+}
+
+type config struct {
+	store.Config
+
+	ROSDatabaseURL string `envconfig:"ROS_DATABASE_URL"`
+	TemplateSchema string `envconfig:"TENANT_TEMPLATE_SCHEMA"`
+}
+
+// Validate reports the first variable that cannot be, and never its value, which may have a password in it.
+func (c config) Validate() error {
+	if c.ROSDatabaseURL == "" || c.ROSDatabaseURL == takeover.Off {
+		return c.Config.Validate()
+	}
+	if _, err := pgx.ParseConfig(c.ROSDatabaseURL); err != nil {
+		return fmt.Errorf("ROS_DATABASE_URL: neither the address of a PostgreSQL database nor %s", takeover.Off)
+	}
+	return c.Config.Validate()
 }
 
 type options struct {
-	workers int
-	status  bool
+	workers       int
+	status, adopt bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -66,6 +90,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(io.Discard) // an error is said once, by main
 	flags.IntVar(&opts.workers, "workers", 4, "how many tenants to migrate at a time")
 	flags.BoolVar(&opts.status, "status", false, "only say how far the database is")
+	flags.BoolVar(&opts.adopt, "adopt", false, "take Koku's word for sources that are ours already: its changes, and its deletions")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -82,12 +107,27 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return opts, nil
 }
 
-func migrate(ctx context.Context, address string, workers int, stderr io.Writer) error {
+func migrate(ctx context.Context, address string, cfg config, opts options, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
+	if err := migrations.CheckShared(ctx, address, cfg.TemplateSchema); err != nil {
+		return err
+	}
+	highest, err := takeover.Prepare(ctx, address, cfg.ROSDatabaseURL)
+	if err != nil {
+		return err
+	}
 	if err := migrations.Public(ctx, address); err != nil {
 		return err
 	}
 	log.InfoContext(ctx, "public is at the newest version")
+	taken, err := takeover.Run(ctx, address, takeover.Options{Above: highest, Adopt: opts.adopt})
+	if err := errors.Join(taken.Print(stdout), err); err != nil {
+		return err
+	}
+	return migrateTenants(ctx, log, address, opts.workers, stderr)
+}
+
+func migrateTenants(ctx context.Context, log *slog.Logger, address string, workers int, stderr io.Writer) error {
 	report, end := progress(ctx, log, stderr)
 	err := migrations.AllTenants(ctx, address, migrations.Options{Workers: workers, Progress: report})
 	end()

@@ -163,6 +163,7 @@ func TestWrongCalls(t *testing.T) {
 		{"not an address", []string{"DATABASE_URL=postgres://me:secret@%%"}, nil, "DATABASE_URL: not the address"},
 		{"no such file", []string{"DATABASE_URL_FILE=/does/not/exist"}, nil, "DATABASE_URL_FILE: open /does/not/exist"},
 		{"an empty file", []string{"DATABASE_URL_FILE=" + empty}, nil, "DATABASE_URL_FILE: not the address"},
+		{"no address of ROS", []string{fine, "ROS_DATABASE_URL=postgres://me:secret@%%"}, nil, "ROS_DATABASE_URL: neither"},
 		{"no workers", []string{fine}, []string{"--workers", "0"}, "--workers"},
 		{"an unknown flag", []string{fine}, []string{"--all"}, "-all"},
 		{"an argument", []string{fine}, []string{"up"}, `"up"`},
@@ -194,7 +195,7 @@ func TestSignal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := holder.Exec(t.Context(), "LOCK TABLE public.api_provider"); err != nil {
+	if _, err := holder.Exec(t.Context(), "LOCK TABLE public.api_provider IN ROW EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
 

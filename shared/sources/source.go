@@ -88,6 +88,10 @@ func (s Source) WantsProvider() bool {
 	return s.DeletedAt == nil && s.ClusterID != "" && s.HasApplication()
 }
 
+// WantsRemoval reports whether there must not be a provider for s. A source with an application and without a cluster
+// wants neither: nothing is to be made for it, and what Koku may have made for it before is not removed for that.
+func (s Source) WantsRemoval() bool { return s.DeletedAt != nil || !s.HasApplication() }
+
 // UpToDate reports whether the provisioner has seen the last change of s.
 func (s Source) UpToDate() bool { return s.ObservedGeneration >= s.Generation }
 

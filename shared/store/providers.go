@@ -181,6 +181,14 @@ func (s *Store) link(ctx context.Context, src sources.Source, t tenant) error {
 	return domainError(s.db.SendBatch(ctx, batch).Close(), nil)
 }
 
+// Observe records that nothing is to be done for src as it is. A source that has changed since it was read stays
+// behind.
+func (s *Store) Observe(ctx context.Context, src sources.Source) error {
+	return s.exec(ctx, `
+		UPDATE sources.source SET observed_generation = generation
+		WHERE org_id = $1 AND id = $2 AND generation = $3`, src.OrgID, src.ID, src.Generation)
+}
+
 // The relay asks for undone work after firstRepair, and then again when as much time has passed as the
 // work has been waiting for, but for no longer than an hour: 1, 2, 4, … minutes.
 const (

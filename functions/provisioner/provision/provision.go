@@ -106,13 +106,16 @@ func (p provisioner) looking(look lookFunc) func(context.Context, cloudevents.Ev
 // update removes or makes a provider. Where the tenant is missing the same event makes both on its other way; it
 // does so also where the tenant has come to be since.
 func (p provisioner) update(ctx context.Context, src sources.Source) error {
-	if !src.WantsProvider() || src.ProviderDetachedAt != nil {
+	if src.WantsRemoval() || src.ProviderDetachedAt != nil {
 		if err := p.remove(ctx, src); err != nil {
 			return err
 		}
 	}
-	if !src.WantsProvider() {
+	switch {
+	case src.WantsRemoval():
 		return nil
+	case !src.WantsProvider():
+		return p.db.Observe(ctx, src)
 	}
 	if there, err := p.db.HasTenant(ctx, src.OrgID); err != nil || !there {
 		return err
@@ -182,7 +185,7 @@ func (p provisioner) provide(ctx context.Context, src sources.Source, newTenant 
 func (p provisioner) remove(ctx context.Context, src sources.Source) error {
 	done := false
 	err := p.locked(ctx, src, func(tx *store.Store, now sources.Source) error {
-		if done = now.WantsProvider() && now.ProviderDetachedAt == nil; done {
+		if done = !now.WantsRemoval() && now.ProviderDetachedAt == nil; done {
 			return nil
 		}
 		exists, err := tx.DetachProvider(ctx, now)
