@@ -112,6 +112,7 @@ func TestReused(t *testing.T) {
 	again := source(7, "c8")
 	again.UUID, again.Org = uuid(8), "2"
 	koku.Add(t, address, again)
+	koku.Execute(t, address, `UPDATE public.api_sources SET source_uuid = NULL`) // it has its provider's then
 	report := run(t, address, takeover.Options{})
 	if diff := cmp.Diff(map[string][]int64{"have an id": {7}}, facts(report)); diff != "" {
 		t.Errorf("a plain run reports (-want +got):\n%s", diff)
@@ -124,6 +125,7 @@ func TestReused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "source 7. Let the functions run") {
 			t.Errorf("%s adopting = %v, want that source 7 is not done", why, err)
 		}
+		same(t, why+" Koku's row", []string{"7"}, lines(t, address, `SELECT source_id::text FROM public.api_sources`))
 		same(t, why+" the registry", []string{"7 waiting c7 1/2 deleted"}, registry(t, address)[:1])
 	}
 	refused("at first")
@@ -149,4 +151,17 @@ func TestReused(t *testing.T) {
 		SELECT concat_ws(' ', s.uuid, s.org_id, s.sequence, 'application', a.org_id, a.deleted_at IS NOT NULL, s.ros_cleaned_at IS NOT NULL)
 		FROM sources.source s JOIN sources.application a ON a.source_id = s.id`))
 	same(t, "Koku's row", []string{uuid(8)}, lines(t, address, `SELECT source_uuid::text FROM public.api_sources`))
+}
+
+// TestOnlyTheRowOfTheDeletedGoes: to give up an id takes no row from the source that Koku gave it to.
+func TestOnlyTheRowOfTheDeletedGoes(t *testing.T) {
+	t.Parallel()
+
+	address := world(t, source(7, "c7"))
+	run(t, address, takeover.Options{})
+	koku.Execute(t, address, `UPDATE public.api_sources SET source_uuid = NULL, koku_uuid = NULL, provider_id = NULL`)
+	if _, err := takeover.Run(t.Context(), address, takeover.Options{Adopt: true}); err == nil {
+		t.Error("the id was taken at once")
+	}
+	same(t, "Koku's rows", []string{"7"}, lines(t, address, `SELECT source_id::text FROM public.api_sources`))
 }

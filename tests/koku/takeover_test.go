@@ -159,6 +159,9 @@ func TestWithoutCluster(t *testing.T) {
 	if src := w.provisioned(7); src.State != sources.Waiting || !src.UpToDate() {
 		t.Errorf("the source is %+v, want it waiting", src.Progress)
 	}
+	if undone := value[int](w, `SELECT deletions_undone FROM sources.health`); undone != 0 {
+		t.Errorf("health counts %d deletions", undone)
+	}
 	if diff := cmp.Diff(before, koku.Mentions(t, address, "org1", src.UUID)); diff != "" {
 		t.Errorf("its rows (-before +after):\n%s", diff)
 	}
