@@ -7,8 +7,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/insights-onprem/cost-sources/migrations"
+	"github.com/insights-onprem/cost-sources/shared/sources"
+	"github.com/insights-onprem/cost-sources/shared/store"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/koku"
 )
@@ -97,6 +100,62 @@ func misfits(t *testing.T, err error, want ...string) {
 		if !strings.Contains(finding, want[i]) || !strings.Contains(err.Error(), finding) {
 			t.Errorf("finding %q, want %q in it, and it in %v", finding, want[i], err)
 		}
+	}
+}
+
+// TestFilledColumns: what shared_tables.txt says that we give is what an INSERT gives, and nothing else.
+func TestFilledColumns(t *testing.T) {
+	t.Parallel()
+
+	db, sql := storetest.Open(t)
+	for _, statement := range []string{
+		`CREATE TABLE given (name text)`,
+		`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			INSERT INTO public.given SELECT TG_TABLE_NAME || '.' || key FROM jsonb_each(to_jsonb(NEW)) WHERE key <> 'id' AND value <> 'null';
+			RETURN NEW;
+		END $$`,
+		`DO $$
+		DECLARE t regclass;
+		BEGIN
+			FOR t IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'given' LOOP
+				EXECUTE format('CREATE TRIGGER note BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION note()', t);
+			END LOOP;
+		END $$`,
+	} {
+		if _, err := sql.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	draft := sources.Source{OrgID: "1", AccountNumber: "account", Name: "name"}
+	draft.SetCluster("c")
+	err := db.InTx(t.Context(), func(tx *store.Store) error {
+		src, err := tx.CreateSource(t.Context(), draft)
+		if err != nil {
+			return err
+		}
+		src.Attach()
+		if err := tx.SaveSource(t.Context(), &src); err != nil {
+			return err
+		}
+		if err := tx.EnsureTenant(t.Context(), src, migrations.NewTenant); err != nil {
+			return err
+		}
+		return tx.PutProvider(t.Context(), src)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, _ := sql.Query(t.Context(), `SELECT DISTINCT name FROM given`) // its error comes out of Collect
+	given, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := migrations.FilledColumns()
+	slices.Sort(given)
+	slices.Sort(said)
+	if diff := cmp.Diff(given, said); diff != "" {
+		t.Errorf("the columns that are filled (-given +said):\n%s", diff)
 	}
 }
 

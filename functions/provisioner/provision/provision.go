@@ -8,7 +8,6 @@ import (
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
-	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
@@ -217,16 +216,4 @@ func (p provisioner) locked(ctx context.Context, src sources.Source, do func(tx 
 		}
 		return do(tx, now)
 	})
-}
-
-// cloneOf makes tenants as Koku does. Its function reports by false that there is no such template.
-func cloneOf(template string) store.SchemaFunc {
-	return func(ctx context.Context, tx pgx.Tx, schema string) error {
-		var done bool
-		err := tx.QueryRow(ctx, `SELECT public.clone_schema($1, $2, copy_data => true)`, template, schema).Scan(&done)
-		if err == nil && !done {
-			return &sources.Error{Kind: sources.Blocked, Msg: "The template schema " + template + " does not exist."}
-		}
-		return err
-	}
 }
