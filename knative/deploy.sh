@@ -5,6 +5,7 @@
 #   deploy.sh [-s SETTINGS] preflight              only what is wrong with the addresses outside, seen from inside
 #   deploy.sh [-s SETTINGS] rollback               traffic to the revisions that had it before the last deployment
 #   deploy.sh [-s SETTINGS] dead-letters ...       the command dead-letters, in the cluster
+#   deploy.sh [-s SETTINGS] migrate ...            the command migrate alone, as with --adopt; a deployment has it without
 #   deploy.sh [-s SETTINGS] images [ARCHIVE]       builds the images and pushes them, or writes them to an archive
 #   deploy.sh [-s SETTINGS] render [FOLDER]        the manifests, one file each
 #
@@ -115,6 +116,8 @@ YAML
   local brokers; IFS=, read -ra brokers <<<"${setting[KAFKA_BOOTSTRAP]}"
   patch 'kind: KafkaSink' /spec/bootstrapServers "$(json_list "${brokers[@]}")"
   patch 'kind: KafkaSource' /spec/bootstrapServers "$(json_list "${brokers[@]}")"
+  local args=(); [[ $command != migrate ]] || args=("${arguments[@]:1}")
+  patch 'kind: Job, name: migrate' /spec/template/spec/containers/0/args "$(json_list "${args[@]}")"
   patch 'kind: Job, name: dead-letters' /spec/template/spec/containers/0/args "$(json_list "${arguments[@]:1}")"
 }
 
@@ -290,6 +293,11 @@ dead_letters() { # ARGUMENT...
   run_job dead-letters "see what it says"
 }
 
+migrate() { # ARGUMENT...
+  prepare
+  run_job migrate "mend what it says, and run it again; it goes on where it stopped"
+}
+
 rollback() {
   local name revision
   for name in "${functions[@]}"; do
@@ -321,7 +329,7 @@ while (($#)); do
     -s) settings=${2:?SETTINGS}; shift ;;
     --dry-run) dry_run=(--dry-run=server) ;;
     -h | --help) sed -n '2,/^set/{s/^# \?//p}' "$0"; exit ;;
-    dead-letters) arguments+=("$@"); break ;; # the rest is its own
+    dead-letters | migrate) arguments+=("$@"); break ;; # the rest is its own
     -*) die "there is no option $1; see --help" ;;
     *) arguments+=("$1") ;;
   esac
@@ -340,7 +348,7 @@ mkdir "$work/applied"
 trap '[[ $BASHPID != $$ ]] || rm -rf "$work"' EXIT
 case $command in
   deploy | upgrade) deploy ;;
-  preflight | rollback) "$command" ;;
+  preflight | rollback | migrate) "$command" ;;
   dead-letters) dead_letters ;;
   images | render) "$command" "${arguments[@]:1}" ;;
   *) die "there is no command '$command'; see --help" ;;

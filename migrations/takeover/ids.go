@@ -83,7 +83,7 @@ func highestOfROS(ctx context.Context, rosURL string) (highest int64, err error)
 	err = conn.QueryRow(ctx, `
 		SELECT coalesce(max(id), 0) FROM (
 			SELECT CASE WHEN source_id ~ '^[0-9]{1,10}$' THEN source_id::bigint END AS id FROM clusters) numbers
-		WHERE id < 2147483647`).Scan(&highest)
+		WHERE id < 2147483647`, pgx.QueryExecModeExec).Scan(&highest) // a pooler may be in between
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42P01" {
 		return 0, fmt.Errorf("ROS has not made its table clusters there: %w", err)
 	}

@@ -35,7 +35,7 @@ var (
 		"ros-cleanup":  {required: slices.Concat(database, []string{"ROS_DATABASE_URL"}), optional: []string{"KRUIZE_URL", "KRUIZE_TIMEOUT", "PLAIN_RECORDS"}},
 		"relay":        {required: database},
 		"dead-letters": {required: kafka, optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
-		"migrate":      {},
+		"migrate":      {required: []string{"ROS_DATABASE_URL"}, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
 		"topics":       {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR"}},
 		"preflight": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, caller, kafka),
 			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "TOPICS", "TOPIC_REPLICATION", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
