@@ -67,6 +67,16 @@ func (s strict) testReach(t *testing.T) {
 	}
 }
 
+// newestVersion is that of the tables which this release makes.
+func newestVersion(t *testing.T, url string) int64 {
+	t.Helper()
+	state, err := migrations.Status(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.PublicNewest
+}
+
 func (s strict) testRights(t *testing.T) {
 	const name, options = "DATABASE_URL ", "sslmode=require"
 	fresh, done := s.url("cost", secret, "cost", options), s.url("cost", secret, "done", options)
@@ -83,21 +93,17 @@ func (s strict) testRights(t *testing.T) {
 		}
 		want(t, what, lines, wanted...)
 	}
-	state, err := migrations.Status(t.Context(), done)
-	if err != nil {
-		t.Fatal(err)
-	}
-	newest, newer := state.PublicNewest, state.PublicNewest+1
-	check("fresh", fresh, "ok "+name+where("cost", "cost")+fmt.Sprintf("tables at version 0 of %d", newest)+"; Koku's tables are for migrate to make")
+	newest := newestVersion(t, fresh)
+	check("fresh", fresh, "ok "+name+where("cost", "cost")+fmt.Sprintf("tables at version 0 of %d; ", newest)+"Koku's tables are for migrate to make")
 	if err := migrations.Public(t.Context(), done); err != nil {
 		t.Fatal(err)
 	}
-	check("migrated", done, "ok "+name+where("done", "cost")+fmt.Sprintf("tables at version %d of %[1]d", newest)+"; Koku's tables are ours")
+	check("migrated", done, "ok "+name+where("done", "cost")+fmt.Sprintf("tables at version %d of %[1]d; ", newest)+"Koku's tables are ours")
 	s.in(s.super("done"), "CREATE TABLE django_migrations ()")
-	check("with Koku", done, "ok "+name+where("done", "cost")+fmt.Sprintf("tables at version %d of %[1]d", newest)+"; Koku's own tables are there")
-	s.in(s.super("done"), fmt.Sprintf("UPDATE sources.schema_version SET version_id = %d WHERE version_id = %d", newer, newest))
-	check("newer", done, fmt.Sprintf("warn %sthe tables are at version %d, of a newer release than this one, which knows %d", name, newer, newest),
-		"ok "+name+where("done", "cost")+fmt.Sprintf("tables at version %d of %d", newer, newest)+"; Koku's own tables are there")
+	check("with Koku", done, "ok "+name+where("done", "cost")+fmt.Sprintf("tables at version %d of %[1]d; ", newest)+"Koku's own tables are there")
+	s.in(s.super("done"), fmt.Sprintf("UPDATE sources.schema_version SET version_id = %d WHERE version_id = %d", newest+1, newest))
+	check("newer", done, "warn "+name+fmt.Sprintf("the tables are at version %d, of a newer release than this one, which knows %d", newest+1, newest),
+		"ok "+name+where("done", "cost")+fmt.Sprintf("tables at version %d of %d; ", newest+1, newest)+"Koku's own tables are there")
 
 	reader := s.url("reader", secret, "cost", options)
 	check("fresh, without rights", reader,
@@ -114,7 +120,7 @@ func (s strict) testRights(t *testing.T) {
 	s.in(s.super("done"), "REVOKE DELETE ON api_provider FROM reader", "GRANT CREATE ON DATABASE done TO reader")
 	check("without a grant", s.url("reader", secret, "done", options),
 		"FAIL "+name+`role reader may not do what the functions do; as the tables' owner: GRANT DELETE ON public.api_provider TO "reader";`,
-		fmt.Sprintf("warn %sthe tables are at version %d…", name, newer))
+		"warn "+name+"the tables are at version …")
 	s.in(s.super("done"), "REVOKE USAGE ON SCHEMA sources FROM reader")
 	check("without the schema", s.url("reader", secret, "done", options), "FAIL "+name+"PostgreSQL 16…")
 	s.testConnections(t, s.url("reader", secret, "done", options), done)
