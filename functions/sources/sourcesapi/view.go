@@ -54,7 +54,7 @@ type provisioning struct {
 // views are the sources that find finds, with what Koku's tables say about them.
 func (a api) views(ctx context.Context, org string, find func(db *store.Store) ([]sources.Source, error)) ([]view, error) {
 	views := []view{}
-	err := a.db.OnOne(ctx, func(db *store.Store) error {
+	err := a.db.For(org).OnOne(ctx, func(db *store.Store) error {
 		page, err := find(db)
 		if err != nil {
 			return err
