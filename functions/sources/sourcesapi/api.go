@@ -106,13 +106,21 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	include, err := httpapi.ParseInclude(r)
+	if err != nil {
+		return err
+	}
 	org := identity.OrgID(r.Context())
+	var src sources.Source
 	views, err := a.views(r.Context(), org, func(db *store.Store) ([]sources.Source, error) {
-		src, err := db.Source(r.Context(), org, ref)
+		src, err = db.SourceWith(r.Context(), org, ref, include)
 		return []sources.Source{src}, err
 	})
 	if err != nil {
 		return err
+	}
+	if include.Deleted {
+		views[0].deletion = &deletion{sources.TimeOf(src.DeletedAt), src.Removal()}
 	}
 	return httpapi.WriteJSON(w, http.StatusOK, views[0])
 }
