@@ -9,7 +9,6 @@ import (
 	"github.com/insights-onprem/cost-sources/shared/events"
 	"github.com/insights-onprem/cost-sources/shared/sources"
 	"github.com/insights-onprem/cost-sources/shared/store"
-	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
 // withHistory reads a source, which the newest of its history has to agree with.
@@ -62,7 +61,7 @@ func save(t *testing.T, db *store.Store, id int64, edit func(*sources.Source)) s
 func TestEqualFailuresAreOneStage(t *testing.T) {
 	t.Parallel()
 
-	db := storetest.New(t)
+	db, _ := openAPI(t)
 	src := addSource(t, db, sources.Source{Name: "a"})
 	began := src
 	for i := range 100 {
@@ -89,7 +88,7 @@ func TestEqualFailuresAreOneStage(t *testing.T) {
 func TestHistoryIsBounded(t *testing.T) {
 	t.Parallel()
 
-	db := storetest.New(t)
+	db, _ := openAPI(t)
 	src := addSource(t, db, sources.Source{Name: "a"})
 	var want []string
 	for range 50 {
@@ -109,7 +108,7 @@ func TestHistoryIsBounded(t *testing.T) {
 func TestHistoryBegins(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := openAPI(t)
 	var src sources.Source
 	err := db.InTx(t.Context(), func(tx *store.Store) (err error) {
 		if src, err = tx.CreateSource(t.Context(), sources.Source{OrgID: "org1", Name: "a", ClusterID: "c"}); err != nil {
@@ -140,7 +139,7 @@ func TestHistoryBegins(t *testing.T) {
 func TestStatesOfAnOlderRelease(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := openAPI(t)
 	src := addSource(t, db, sources.Source{Name: "a"})
 	fail(t, db, src, "in the way")
 	for range 2 {

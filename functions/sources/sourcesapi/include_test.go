@@ -84,6 +84,14 @@ func (p provisioner) cleanROS() {
 	p.locked(func(tx *store.Store, src sources.Source) error { return tx.ROSCleaned(p.Context(), src) })
 }
 
+// serveBoth serves the API, and opens the store of the provisioner of the same database.
+func serveBoth(t *testing.T) (apitest.Client, *store.Store) {
+	t.Helper()
+	address := storetest.Database(t)
+	api := sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, storetest.Store(t, "sources", address), func(sources.Source) {})
+	return apitest.Serve(t, api, "org1"), storetest.Store(t, "provisioner", address)
+}
+
 // stages are the history in an answer, in words.
 func stages(t *testing.T, a apitest.Answer) []string {
 	t.Helper()
@@ -103,7 +111,7 @@ func stages(t *testing.T, a apitest.Answer) []string {
 func TestIncludeHistory(t *testing.T) {
 	t.Parallel()
 
-	c, db := serve(t)
+	c, db := serveBoth(t)
 	c.Want(t, 201, "POST", "/sources", `{"name": "a", "source_type_id": "1"}`)
 	p := provisioner{t, db, 1}
 	c.Want(t, 200, "PATCH", "/sources/1", `{"source_ref": "c"}`)
@@ -160,7 +168,7 @@ func removal(a apitest.Answer) string {
 func TestIncludeDeleted(t *testing.T) {
 	t.Parallel()
 
-	c, db := serve(t)
+	c, db := serveBoth(t)
 	uuid := c.Want(t, 201, "POST", "/sources", `{"name": "a", "source_type_id": "1", "source_ref": "c"}`).Body["uuid"].(string)
 	const path = "/sources/1?include=deleted,history"
 	p := provisioner{t, db, 1}
@@ -199,8 +207,8 @@ func TestIncludeDeleted(t *testing.T) {
 func TestDeletedStaysGone(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
-	c := apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, func(int64) {}), "org1")
+	db, sql := storetest.Open(t, "sources")
+	c := apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, func(sources.Source) {}), "org1")
 	c.Want(t, 201, "POST", "/sources", `{"name": "a", "source_type_id": "1", "source_ref": "c"}`)
 	c.Want(t, 204, "DELETE", "/sources/1", "")
 	for _, request := range [][2]string{
