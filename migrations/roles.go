@@ -33,7 +33,7 @@ func Roles(ctx context.Context, databaseURL string) error {
 		return fmt.Errorf("make roles: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := mayMakeRoles(ctx, conn); err != nil {
+	if err := MayMakeRoles(ctx, conn); err != nil {
 		return err
 	}
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -48,21 +48,21 @@ func Roles(ctx context.Context, databaseURL string) error {
 	return wrap("give the functions' roles their rights", err)
 }
 
-// mayMakeRoles returns ErrNoRoles where a role is missing that we may not make.
-func mayMakeRoles(ctx context.Context, conn *pgx.Conn) error {
+// MayMakeRoles returns ErrNoRoles, with what to do about it, where a role is missing that this connection may not make.
+func MayMakeRoles(ctx context.Context, conn *pgx.Conn) error {
 	var missing []string
 	var may bool
 	err := conn.QueryRow(ctx, `
 		SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user),
-			ARRAY (SELECT format('CREATE ROLE %I;', name) FROM unnest($1::text[]) name
-			       WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name))`, allRoles()).Scan(&may, &missing)
+			ARRAY (SELECT format('CREATE ROLE %I;', name) FROM unnest($1::text[]) WITH ORDINALITY AS roles (name, place)
+			       WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY place)`, allRoles()).Scan(&may, &missing)
 	if err != nil {
 		return fmt.Errorf("look for roles: %w", err)
 	}
 	if may || len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w, and may not be given any by this role: have somebody who may make roles run: %s",
+	return fmt.Errorf("%w, and this one may not make any, so that all have its rights: have somebody who may run: %s",
 		ErrNoRoles, strings.Join(missing, " "))
 }
 

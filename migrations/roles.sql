@@ -19,12 +19,18 @@ BEGIN
                 NULL; -- the migrate of another database was faster
             END;
         END IF;
-        -- Who migrates may act as any of them: what the provisioner owns is for us to migrate.
+        -- Who migrates may act as any of them. It has to as the provisioner, which owns what is to be migrated.
         IF NOT pg_has_role(current_user, name, 'USAGE') THEN
             BEGIN
                 EXECUTE format('GRANT %I TO %I', name, current_user);
-            EXCEPTION WHEN unique_violation THEN
-                NULL; -- the same
+            EXCEPTION
+                WHEN unique_violation THEN
+                    NULL; -- the same
+                WHEN insufficient_privilege THEN
+                    IF name = 'cost_sources_provisioner' THEN
+                        RAISE EXCEPTION 'the role that migrates has to be a member of the provisioner''s: have somebody who may run: GRANT % TO %;',
+                            quote_ident(name), quote_ident(current_user);
+                    END IF;
             END;
         END IF;
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA sources FROM %I', name);
