@@ -59,6 +59,10 @@ check_settings() {
     file) components+=(database-file) ;;
     *) die "DATABASE_SECRET has to be env or file" ;;
   esac
+  case ${setting[DATABASE_LOGINS]} in
+    one | each) ;;
+    *) die "DATABASE_LOGINS has to be one or each" ;;
+  esac
   case ${setting[PRIVATE_CA]} in
     false) ;;
     true) components+=(private-ca) ;;
@@ -118,7 +122,19 @@ YAML
   patch 'kind: KafkaSource' /spec/bootstrapServers "$(json_list "${brokers[@]}")"
   local args=(); [[ $command != migrate ]] || args=("${arguments[@]:1}")
   patch 'kind: Job, name: migrate' /spec/template/spec/containers/0/args "$(json_list "${args[@]}")"
+  [[ ${setting[DATABASE_LOGINS]} == one ]] || each_login
   patch 'kind: Job, name: dead-letters' /spec/template/spec/containers/0/args "$(json_list "${arguments[@]:1}")"
+}
+
+# The key of the database's address is the function's name; every-function.yaml has it as the first variable.
+each_login() {
+  local name
+  for name in "${functions[@]}"; do
+    case ${setting[DATABASE_SECRET]} in
+      env) patch "kind: Service, name: $name" /spec/template/spec/containers/0/env/0/valueFrom/secretKeyRef/key "\"$name\"" ;;
+      file) patch "kind: Service, name: $name" /spec/template/spec/containers/0/env/0/value "\"/etc/cost-sources/database/$name\"" ;;
+    esac
+  done
 }
 
 # One file for each object, named by its kind and its name, and before them its namespace if that is not ours.

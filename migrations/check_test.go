@@ -107,7 +107,13 @@ func misfits(t *testing.T, err error, want ...string) {
 func TestFilledColumns(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	address := storetest.Database(t)
+	db, closeDB, err := store.Open(store.Config{DatabaseURL: address, MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(closeDB)
+	sql := storetest.Connect(t, address)
 	for _, statement := range []string{
 		`CREATE TABLE given (name text)`,
 		`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -129,7 +135,7 @@ func TestFilledColumns(t *testing.T) {
 	}
 	draft := sources.Source{OrgID: "1", AccountNumber: "account", Name: "name"}
 	draft.SetCluster("c")
-	err := db.InTx(t.Context(), func(tx *store.Store) error {
+	err = db.InTx(t.Context(), func(tx *store.Store) error {
 		src, err := tx.CreateSource(t.Context(), draft)
 		if err != nil {
 			return err

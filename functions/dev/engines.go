@@ -17,12 +17,14 @@ import (
 	"github.com/insights-onprem/cost-sources/functions/dev/localknative"
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup/rostest"
 	"github.com/insights-onprem/cost-sources/migrations"
+	"github.com/insights-onprem/cost-sources/shared/store"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
 // engines are what the functions stand on.
 type engines struct {
 	databaseURL, rosURL string
+	roles               bool // the functions have roles of their own
 	brokers             []string
 	stops               []func() error // in the order of the starts
 }
@@ -48,13 +50,37 @@ func startEngines(ctx context.Context, cfg config) (_ *engines, err error) {
 	if err := e.startKafka(cfg); err != nil {
 		return nil, err
 	}
-	if err := migrations.Public(ctx, e.databaseURL); err != nil {
+	if err := e.migrate(ctx); err != nil {
 		return nil, err
 	}
 	if err := rostest.Load(ctx, e.rosURL); err != nil {
 		return nil, fmt.Errorf("ROS_DATABASE_URL: %w", err)
 	}
 	return e, localknative.Topics(ctx, e.brokers, map[string]int32{cfg.Topic: 3, cfg.deadTopic(): 1})
+}
+
+// migrate makes the tables, and the roles that the functions have when they are deployed. On a server of somebody
+// else's that may not be allowed; then all act as whoever DATABASE_URL names.
+func (e *engines) migrate(ctx context.Context) error {
+	if err := migrations.Public(ctx, e.databaseURL); err != nil {
+		return err
+	}
+	err := migrations.Roles(ctx, e.databaseURL)
+	if errors.Is(err, migrations.ErrNoRoles) {
+		slog.WarnContext(ctx, "all functions have the same rights", "err", err)
+		return nil
+	}
+	e.roles = err == nil
+	return err
+}
+
+// database is where a function finds its tables, and as whom.
+func (e *engines) database(function string) store.Config {
+	cfg := store.Config{DatabaseURL: e.databaseURL, MaxConns: maxConns, Pool: function}
+	if e.roles {
+		cfg.Role = migrations.Role(function)
+	}
+	return cfg
 }
 
 // stop ends what was started, the last first.

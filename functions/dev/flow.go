@@ -31,16 +31,17 @@ const (
 	kruizePath      = "/kruize"
 )
 
-// maxConns is how many connections the functions share, which are one process here.
-const maxConns = 20
+// maxConns is how many connections each function has, as in a cluster each instance.
+const maxConns = 4
 
 // flow is the functions and what Knative does between them.
 type flow struct {
-	url        string
-	routes     []route // the first whose path leads to the request's answers it
-	dispatcher *outbox.Dispatcher
-	running    []interface{ Run(context.Context) error } // KafkaSources and the PingSource
-	closes     []func()
+	url         string
+	engines     *engines
+	routes      []route // the first whose path leads to the request's answers it
+	dispatchers []*outbox.Dispatcher
+	running     []interface{ Run(context.Context) error } // KafkaSources and the PingSource
+	closes      []func()
 
 	delivering sync.WaitGroup
 }
@@ -51,38 +52,89 @@ type route struct {
 }
 
 func newFlow(cfg config, e *engines, url string) (*flow, error) {
-	f := &flow{url: url}
-	database := store.Config{DatabaseURL: e.databaseURL, MaxConns: maxConns}
-	db, closeDB, err := store.Open(database)
-	if err != nil {
-		return nil, err
-	}
-	f.closes = append(f.closes, closeDB)
-	ros, err := store.OpenPool(store.Config{DatabaseURL: e.rosURL, MaxConns: maxConns})
-	if err != nil {
-		return nil, err
-	}
-	f.closes = append(f.closes, ros.Close)
+	f := &flow{url: url, engines: e}
 	if err := f.addSinks(cfg, e); err != nil {
 		return nil, err
 	}
-	f.dispatcher = outbox.New(outbox.Config{Sink: url + sinkPath}, db)
-	caller := identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"}
-	sourcesAPI := sourcesapi.New(sourcesapi.Config{Identity: caller, RefRequired: cfg.RefRequired, CreateWait: cfg.CreateWait}, db, f.dispatcher.Wake)
-	applicationsAPI := applicationsapi.New(applicationsapi.Config{Identity: caller}, db, f.dispatcher.Wake)
-	f.routes = append(f.routes,
-		route{provisionerPath, http.StripPrefix(provisionerPath,
-			provision.New(provision.Config{Database: database, TemplateSchema: cfg.TemplateSchema}, db))},
-		route{cleanupPath, cleanup.New(cleanup.Config{KruizeURL: url + kruizePath, KruizeTimeout: 10 * time.Second, PlainRecords: cfg.PlainRecords}, db, ros)},
-		route{relayPath, relay.New(db, f.dispatcher)},
-		route{kruizePath, http.StripPrefix(kruizePath, &kruize{})},
-		route{httpapi.Prefix + "/applications", applicationsAPI},
-		route{httpapi.Prefix + "/application_types", applicationsAPI},
-		route{"/docs", http.HandlerFunc(docs)},
-		route{"", sourcesAPI},
-	)
+	for _, add := range []func(config) error{f.addEventFunctions, f.addRelay, f.addAPIs} {
+		if err := add(cfg); err != nil {
+			return nil, err
+		}
+	}
 	f.addSources(cfg, e)
 	return f, nil
+}
+
+// open opens the store of a function.
+func (f *flow) open(function string) (*store.Store, error) {
+	db, closeDB, err := store.Open(f.engines.database(function))
+	if err == nil {
+		f.closes = append(f.closes, closeDB)
+	}
+	return db, err
+}
+
+// openSending is open for a function that sends events.
+func (f *flow) openSending(function string) (*store.Store, *outbox.Dispatcher, error) {
+	db, err := f.open(function)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := outbox.New(outbox.Config{Sink: f.url + sinkPath}, db)
+	f.dispatchers = append(f.dispatchers, d)
+	return db, d, nil
+}
+
+func (f *flow) addEventFunctions(cfg config) error {
+	provisioner, err := f.open("provisioner")
+	if err != nil {
+		return err
+	}
+	registry, err := f.open("ros-cleanup")
+	if err != nil {
+		return err
+	}
+	ros, err := store.OpenPool(store.Config{DatabaseURL: f.engines.rosURL, MaxConns: maxConns, Pool: "ros"})
+	if err != nil {
+		return err
+	}
+	f.closes = append(f.closes, ros.Close)
+	provision := provision.New(provision.Config{Database: f.engines.database("provisioner"), TemplateSchema: cfg.TemplateSchema}, provisioner)
+	cleanup := cleanup.New(cleanup.Config{KruizeURL: f.url + kruizePath, KruizeTimeout: 10 * time.Second, PlainRecords: cfg.PlainRecords}, registry, ros)
+	f.routes = append(f.routes,
+		route{provisionerPath, http.StripPrefix(provisionerPath, provision)},
+		route{cleanupPath, cleanup},
+		route{kruizePath, http.StripPrefix(kruizePath, &kruize{})})
+	return nil
+}
+
+func (f *flow) addRelay(config) error {
+	db, dispatcher, err := f.openSending("relay")
+	if err != nil {
+		return err
+	}
+	f.routes = append(f.routes, route{relayPath, relay.New(db, dispatcher)})
+	return nil
+}
+
+// addAPIs comes last: the sources API answers what nobody else does.
+func (f *flow) addAPIs(cfg config) error {
+	caller := identity.Config{AuthMode: "identity", AllowDirectIdentity: true, RBACURL: "off"}
+	db, dispatcher, err := f.openSending("applications")
+	if err != nil {
+		return err
+	}
+	applications := applicationsapi.New(applicationsapi.Config{Identity: caller}, db, dispatcher.Wake)
+	if db, dispatcher, err = f.openSending("sources"); err != nil {
+		return err
+	}
+	sources := sourcesapi.New(sourcesapi.Config{Identity: caller, RefRequired: cfg.RefRequired, CreateWait: cfg.CreateWait}, db, dispatcher.Wake)
+	f.routes = append(f.routes,
+		route{httpapi.Prefix + "/applications", applications},
+		route{httpapi.Prefix + "/application_types", applications},
+		route{"/docs", http.HandlerFunc(docs)},
+		route{"", sources})
+	return nil
 }
 
 func (f *flow) addSinks(cfg config, e *engines) error {
@@ -152,8 +204,10 @@ func (f *flow) stop(ctx context.Context) {
 		f.delivering.Wait()
 		close(delivered)
 	}()
-	if err := f.dispatcher.Stop(ctx); err != nil {
-		slog.WarnContext(ctx, "events are left to the next run", "err", err)
+	for _, d := range f.dispatchers {
+		if err := d.Stop(ctx); err != nil {
+			slog.WarnContext(ctx, "events are left to the next run", "err", err)
+		}
 	}
 	select {
 	case <-delivered:

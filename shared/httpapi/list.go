@@ -43,12 +43,9 @@ var (
 // default one; an unknown filter is none; a known one with an unknown operator or a value of the wrong
 // form is an Invalid error, and so is an order that fields does not know.
 func ParseQuery(r *http.Request, fields Fields) (sources.Query, error) {
-	if len(r.URL.RawQuery) > maxQuery {
-		return sources.Query{}, sources.Invalidf("", "The query is longer than 8 KiB.")
-	}
-	params, err := paramsOf(r.URL)
+	params, err := parseParams(r)
 	if err != nil {
-		return sources.Query{}, sources.Invalidf("", "The query is malformed: %v", err)
+		return sources.Query{}, err
 	}
 	q := sources.Query{Limit: limitOf(params.Get("limit")), Offset: offsetOf(params.Get("offset"))}
 	if q.Order, err = orderOf(params, fields); err != nil {
@@ -62,6 +59,18 @@ func ParseQuery(r *http.Request, fields Fields) (sources.Query, error) {
 		q.Filters = append(q.Filters, filters...)
 	}
 	return q, nil
+}
+
+// parseParams reads the query of r; one that is too long or malformed is an Invalid error.
+func parseParams(r *http.Request) (url.Values, error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, sources.Invalidf("", "The query is longer than 8 KiB.")
+	}
+	params, err := paramsOf(r.URL)
+	if err != nil {
+		return nil, sources.Invalidf("", "The query is malformed: %v", err)
+	}
+	return params, nil
 }
 
 // paramsOf reads a query, in which a semicolon stands for itself: net/url leaves out, without a word, what

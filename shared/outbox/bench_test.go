@@ -34,7 +34,7 @@ const (
 // takes meanwhile, as a ratio to one by itself.
 func BenchmarkDrain(b *testing.B) {
 	address := storetest.Database(b)
-	db, drains, sql := open(b, address, 20), open(b, address, 4), pool(b, address)
+	db, drains, sql := open(b, storetest.As("sources", address), 20), open(b, storetest.As("relay", address), 4), pool(b, address)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
 	b.Cleanup(server.Close)
 	d := outbox.New(outbox.Config{Sink: server.URL}, drains)
@@ -148,7 +148,7 @@ func register(b *testing.B, db *store.Store, n int, ended <-chan struct{}) (each
 		default:
 		}
 		each = append(each, took(func() {
-			must(b, db.InTx(b.Context(), func(tx *store.Store) error {
+			must(b, db.For("org1").InTx(b.Context(), func(tx *store.Store) error {
 				src, err := tx.CreateSource(b.Context(), sources.Source{OrgID: "org1", Name: "a"})
 				if err != nil {
 					return err

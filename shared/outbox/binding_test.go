@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/insights-onprem/cost-sources/shared/outbox"
-	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
 // decode is what a function reads of K_CA_CERTS.
@@ -33,7 +32,7 @@ func certOf(s *httptest.Server) string {
 func TestCACerts(t *testing.T) {
 	t.Parallel()
 
-	db := storetest.New(t)
+	api, relay := stores(t)
 	s := &sink{arrived: make(chan string, 10), answer: accept}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of handshakes that are meant to fail
@@ -48,8 +47,8 @@ func TestCACerts(t *testing.T) {
 		"with the system's alone":   {"", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			src := addSource(t, db, 1)
-			d := outbox.New(outbox.Config{Sink: s.URL, CACerts: decode(t, tt.certs)}, db)
+			src := addSource(t, api, 1)
+			d := outbox.New(outbox.Config{Sink: s.URL, CACerts: decode(t, tt.certs)}, relay)
 			err := d.Send(t.Context(), []int64{src.ID})
 			stop(t, d)
 			if (err == nil) != tt.want || len(s.arrived) == 1 != tt.want {
@@ -95,14 +94,15 @@ func TestBrokenCACerts(t *testing.T) {
 func TestToken(t *testing.T) {
 	t.Parallel()
 
-	db, s := storetest.New(t), newSink(t, accept)
+	api, relay := stores(t)
+	s := newSink(t, accept)
 	path := filepath.Join(t.TempDir(), "token")
-	d := outbox.New(outbox.Config{Sink: s.URL}, db)
+	d := outbox.New(outbox.Config{Sink: s.URL}, relay)
 	t.Cleanup(func() { stop(t, d) })
 	d.ReadTokenFrom(path)
 	send := func() (string, error) {
 		t.Helper()
-		err := d.Send(t.Context(), []int64{addSource(t, db, 1).ID})
+		err := d.Send(t.Context(), []int64{addSource(t, api, 1).ID})
 		requests := s.requests()
 		return requests[len(requests)-1].Header.Get("Authorization"), err
 	}
@@ -127,7 +127,7 @@ func TestToken(t *testing.T) {
 	if _, err := send(); err == nil || !strings.Contains(err.Error(), "token") || len(s.requests()) != before {
 		t.Errorf("Send() = %v with %d requests, want an error about the token and none", err, len(s.requests())-before)
 	}
-	if isEmpty(t, db) {
+	if isEmpty(t, relay) {
 		t.Error("the event is not kept for the next try")
 	}
 }

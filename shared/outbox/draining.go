@@ -71,7 +71,7 @@ func (r *draining) beginAll(ctx context.Context, page []store.Place, begun map[i
 // begin waits for a free worker, who sends the events of a source.
 func (r *draining) begin(ctx context.Context, sourceID int64) {
 	r.group.Go(func() error {
-		sent, err := r.send(ctx, sourceID)
+		sent, err := sending{r.Dispatcher, r.db, sourceID}.send(ctx)
 		r.note(ctx, sourceID, sent, err)
 		return nil
 	})

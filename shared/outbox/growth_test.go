@@ -13,7 +13,7 @@ import (
 func TestDoesNotGrow(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	d := startAt(t, db, newRecorder(func(int, int64, *http.Request) int { return http.StatusAccepted }), nil)
 	var sizes []int64
 	for range 7 {
@@ -37,7 +37,7 @@ func TestDoesNotGrow(t *testing.T) {
 func TestVacuumedByNumber(t *testing.T) {
 	t.Parallel()
 
-	_, sql := storetest.Open(t)
+	_, sql := storetest.Open(t, "relay")
 	if n := count(t, sql, `pg_class
 		WHERE (oid IN ('sources.outbox'::regclass, 'sources.outbox_lease'::regclass)
 			OR oid = (SELECT reltoastrelid FROM pg_class WHERE oid = 'sources.outbox'::regclass))

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/insights-onprem/cost-sources/shared/outbox"
+	"github.com/insights-onprem/cost-sources/shared/sources"
 	"github.com/insights-onprem/cost-sources/shared/store"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
@@ -15,7 +16,7 @@ import (
 func TestCutOff(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	fill(t, sql, upTo(1, 100), 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -46,13 +47,14 @@ func TestHoldsNothing(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Database(t)
-	db, closeDB, err := store.Open(store.Config{DatabaseURL: address, MaxConns: 1})
+	db, closeDB, err := store.Open(store.Config{DatabaseURL: storetest.As("sources", address), MaxConns: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(closeDB)
+	var added []sources.Source
 	for range 3 {
-		addSource(t, db, 2)
+		added = append(added, addSource(t, db, 2))
 	}
 	reached, gate := make(chan string), make(chan struct{})
 	sink := newRecorder(func(n int, _ int64, _ *http.Request) int {
@@ -63,8 +65,8 @@ func TestHoldsNothing(t *testing.T) {
 		return http.StatusAccepted
 	})
 	d := startAt(t, db, sink, nil)
-	for id := range int64(3) {
-		d.Wake(id + 1)
+	for _, src := range added {
+		d.Wake(src)
 	}
 	for range 3 {
 		await(t, reached, "held")

@@ -53,7 +53,7 @@ func TestLeaseRunsOut(t *testing.T) {
 		t.Run(order[0]+" first", func(t *testing.T) {
 			t.Parallel()
 
-			db, sql := storetest.Open(t)
+			db, sql := storetest.Open(t, "relay")
 			fill(t, sql, []int64{1}, 20)
 			gates, reached, done := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{})}, make(chan string), make(chan string)
 			sink := held(gates, reached)
@@ -89,7 +89,7 @@ func TestLeaseRunsOut(t *testing.T) {
 func TestChecksBeforeEachSend(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	fill(t, sql, []int64{1}, 2)
 	sink := newRecorder(func(int, int64, *http.Request) int { return http.StatusAccepted })
 	d := startAt(t, db, sink, nil)

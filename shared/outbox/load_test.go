@@ -28,7 +28,7 @@ func startAt(t testing.TB, db *store.Store, sink http.Handler, extensions map[st
 func TestDepth(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	all := upTo(1, 2000)
 	fill(t, sql, all, 5)
 	sink := newRecorder(func(n int, _ int64, _ *http.Request) int {
@@ -70,7 +70,7 @@ func TestCrowdInFront(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			db, sql := storetest.Open(t)
+			db, sql := storetest.Open(t, "relay")
 			fill(t, sql, []int64{1}, 250)
 			fill(t, sql, upTo(2, 4), 80)
 			if _, err := sql.Exec(t.Context(), inFront.lease); err != nil {
@@ -96,7 +96,7 @@ func TestCrowdInFront(t *testing.T) {
 func TestFailedOnce(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	all := upTo(1, 300)
 	fill(t, sql, all, 2)
 	fails := func(source int64) bool { return source%3 == 0 }
@@ -119,7 +119,7 @@ func TestFailedOnce(t *testing.T) {
 func TestGivesUp(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	fill(t, sql, upTo(1, 500), 1)
 	var status atomic.Int64
 	status.Store(http.StatusServiceUnavailable)
@@ -149,7 +149,7 @@ func TestGivesUp(t *testing.T) {
 func TestCrowdAlwaysFails(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	fill(t, sql, upTo(1, 120), 1)
 	fill(t, sql, []int64{121}, 3)
 	sink := newRecorder(func(_ int, source int64, _ *http.Request) int {

@@ -20,6 +20,7 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/insights-onprem/cost-sources/shared/sources"
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
@@ -51,7 +52,7 @@ type Dispatcher struct {
 
 // A hint is a source whose events wait.
 type hint struct {
-	sourceID int64
+	sending
 	failures int
 }
 
@@ -101,8 +102,10 @@ func New(cfg Config, db *store.Store) *Dispatcher {
 	return d
 }
 
-// Wake says that events of a source have been committed. It does not wait.
-func (d *Dispatcher) Wake(sourceID int64) { d.enqueue(hint{sourceID: sourceID}) }
+// Wake says that events of src have been committed. It does not wait.
+func (d *Dispatcher) Wake(src sources.Source) {
+	d.enqueue(hint{sending: sending{d, d.db.For(src.OrgID), src.ID}})
+}
 
 func (d *Dispatcher) enqueue(h hint) {
 	select {
@@ -149,7 +152,7 @@ func (d *Dispatcher) serveRest() {
 
 // serve sends the events of a source; where that fails, again after a while.
 func (d *Dispatcher) serve(h hint) {
-	_, err := d.send(d.inFlight, h.sourceID)
+	_, err := h.send(d.inFlight)
 	if err == nil {
 		return
 	}

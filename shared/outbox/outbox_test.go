@@ -94,11 +94,18 @@ func stop(t testing.TB, d *outbox.Dispatcher) {
 	}
 }
 
+// stores are an API's store, which makes changes and sends their events, and the relay's, of one database.
+func stores(t *testing.T) (api, relay *store.Store) {
+	t.Helper()
+	address := storetest.Database(t)
+	return storetest.Store(t, "sources", address), storetest.Store(t, "relay", address)
+}
+
 // addSource stores a source and puts n events of it into the outbox.
-func addSource(t *testing.T, db *store.Store, n int) sources.Source {
+func addSource(t *testing.T, api *store.Store, n int) sources.Source {
 	t.Helper()
 	var src sources.Source
-	err := db.InTx(t.Context(), func(tx *store.Store) (err error) {
+	err := api.For("org1").InTx(t.Context(), func(tx *store.Store) (err error) {
 		if src, err = tx.CreateSource(t.Context(), sources.Source{OrgID: "org1", Name: "a"}); err != nil {
 			return err
 		}
@@ -110,9 +117,9 @@ func addSource(t *testing.T, db *store.Store, n int) sources.Source {
 	return src
 }
 
-func isEmpty(t *testing.T, db *store.Store) bool {
+func isEmpty(t *testing.T, relay *store.Store) bool {
 	t.Helper()
-	waiting, err := db.Waiting(t.Context(), store.Place{}, 1)
+	waiting, err := relay.Waiting(t.Context(), store.Place{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,13 +129,14 @@ func isEmpty(t *testing.T, db *store.Store) bool {
 func TestSend(t *testing.T) {
 	t.Parallel()
 
-	db, s := storetest.New(t), newSink(t, accept)
-	src := addSource(t, db, 1)
-	d := start(t, db, s, map[string]string{"environment": "onprem"})
-	d.Wake(src.ID)
+	api, relay := stores(t)
+	s := newSink(t, accept)
+	src := addSource(t, api, 1)
+	d := start(t, api, s, map[string]string{"environment": "onprem"})
+	d.Wake(src)
 	s.next(t, 1)
 	stop(t, d)
-	if !isEmpty(t, db) {
+	if !isEmpty(t, relay) {
 		t.Error("an event that was accepted is still in the outbox")
 	}
 	got := map[string]string{}
@@ -169,14 +177,14 @@ func TestOrder(t *testing.T) {
 		}
 		return http.StatusAccepted
 	})
-	db := storetest.New(t)
+	api, relay := stores(t)
 	for range 5 {
-		addSource(t, db, perSource)
+		addSource(t, api, perSource)
 	}
-	for !isEmpty(t, db) {
+	for !isEmpty(t, relay) {
 		var all sync.WaitGroup
 		for range dispatchers {
-			d := start(t, db, s, nil)
+			d := start(t, relay, s, nil)
 			all.Go(func() { _ = d.Drain(t.Context()) }) // it fails where the sink does
 		}
 		all.Wait()
@@ -197,13 +205,14 @@ func TestOrder(t *testing.T) {
 func TestOnce(t *testing.T) {
 	t.Parallel()
 
-	s, db := newSink(t, accept), storetest.New(t)
+	api, relay := stores(t)
+	s := newSink(t, accept)
 	for range 10 {
-		addSource(t, db, 5)
+		addSource(t, api, 5)
 	}
 	var all sync.WaitGroup
 	for range 4 {
-		d := start(t, db, s, nil)
+		d := start(t, relay, s, nil)
 		all.Go(func() {
 			if err := d.Drain(t.Context()); err != nil {
 				t.Error(err)
@@ -211,7 +220,7 @@ func TestOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := len(s.requests()); n != 50 || !isEmpty(t, db) {
+	if n := len(s.requests()); n != 50 || !isEmpty(t, relay) {
 		t.Errorf("50 events were sent %d times", n)
 	}
 }
@@ -225,16 +234,16 @@ func TestRefused(t *testing.T) {
 		}
 		return http.StatusAccepted
 	})
-	db := storetest.New(t)
-	src := addSource(t, db, 3)
-	d := start(t, db, s, nil)
+	api, relay := stores(t)
+	src := addSource(t, api, 3)
+	d := start(t, relay, s, nil)
 	if err := d.Drain(t.Context()); err != nil {
 		t.Errorf("Drain() = %v, want the refused event set aside", err)
 	}
 	if got, want := s.next(t, 3), []string{"sources/1/1 source.update 202", "sources/1/2 source.update 400", "sources/1/3 source.update 202"}; !slices.Equal(got, want) {
 		t.Errorf("sent %v, want %v", got, want)
 	}
-	if more, err := db.Release(t.Context(), src.ID, "00000000-0000-0000-0000-000000000000"); more || err != nil {
+	if more, err := relay.Release(t.Context(), src.ID, "00000000-0000-0000-0000-000000000000"); more || err != nil {
 		t.Errorf("events wait (%v, %v), want none but the parked one", more, err)
 	}
 }
@@ -252,13 +261,13 @@ func TestTriedAgain(t *testing.T) {
 		answers = answers[1:]
 		return status
 	})
-	db := storetest.New(t)
-	src := addSource(t, db, 1)
-	d := start(t, db, s, nil)
-	d.Wake(src.ID)
+	api, relay := stores(t)
+	src := addSource(t, api, 1)
+	d := start(t, api, s, nil)
+	d.Wake(src)
 	s.next(t, 5)
 	stop(t, d)
-	if !isEmpty(t, db) {
+	if !isEmpty(t, relay) {
 		t.Error("the event is still in the outbox")
 	}
 	if id := s.requests()[0].Header.Get("Ce-Id"); s.requests()[4].Header.Get("Ce-Id") != id {
@@ -270,14 +279,15 @@ func TestTriedAgain(t *testing.T) {
 func TestSinkAway(t *testing.T) {
 	t.Parallel()
 
-	s, db := newSink(t, accept), storetest.New(t)
+	api, relay := stores(t)
+	s := newSink(t, accept)
 	s.Close()
-	addSource(t, db, 2)
-	if err := start(t, db, s, nil).Drain(t.Context()); err == nil {
+	addSource(t, api, 2)
+	if err := start(t, relay, s, nil).Drain(t.Context()); err == nil {
 		t.Error("Drain() = nil without a sink")
 	}
 	back := newSink(t, accept)
-	if err := start(t, db, back, nil).Drain(t.Context()); err != nil || !isEmpty(t, db) {
+	if err := start(t, relay, back, nil).Drain(t.Context()); err != nil || !isEmpty(t, relay) {
 		t.Errorf("Drain() with the sink back = %v", err)
 	}
 }
@@ -286,16 +296,17 @@ func TestSinkAway(t *testing.T) {
 func TestStop(t *testing.T) {
 	t.Parallel()
 
-	s, db := newSink(t, accept), storetest.New(t)
-	d := start(t, db, s, nil)
+	api, relay := stores(t)
+	s := newSink(t, accept)
+	d := start(t, api, s, nil)
 	for range 30 {
-		d.Wake(addSource(t, db, 2).ID)
+		d.Wake(addSource(t, api, 2))
 	}
 	stop(t, d)
-	if !isEmpty(t, db) || len(s.requests()) != 60 {
+	if !isEmpty(t, relay) || len(s.requests()) != 60 {
 		t.Errorf("%d of 60 events were sent before the stop", len(s.requests()))
 	}
-	d.Wake(1) // after the stop it is for the relay
+	d.Wake(sources.Source{ID: 1, OrgID: "org1"}) // after the stop it is for the relay
 }
 
 func TestConfig(t *testing.T) {

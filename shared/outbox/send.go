@@ -26,19 +26,27 @@ const (
 	finishWithin = 1500 * time.Millisecond // after the end of a context, for what must not stay undone
 )
 
-// send sends the events of a source in order, unless somebody else is doing so, until there are none or
-// one is not accepted. It returns how many were accepted.
-func (d *Dispatcher) send(ctx context.Context, sourceID int64) (sent int, err error) {
+// sending is the sending of one source's events. An API does so as the source's organization; the relay drains
+// those of all.
+type sending struct {
+	*Dispatcher
+	db       *store.Store
+	sourceID int64
+}
+
+// send sends the events in order, unless somebody else is doing so, until there are none or one is not
+// accepted. It returns how many were accepted.
+func (s sending) send(ctx context.Context) (sent int, err error) {
 	for more := true; more && err == nil; {
 		var n int
-		n, more, err = d.turn(ctx, sourceID)
+		n, more, err = s.turn(ctx)
 		sent += n
 	}
 	return sent, err
 }
 
 // turn is what is sent under one lease; it reports whether events wait after it.
-func (d *Dispatcher) turn(ctx context.Context, sourceID int64) (sent int, more bool, err error) {
+func (s sending) turn(ctx context.Context) (sent int, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, turnWithin)
 	defer cancel()
 	longer, cancel := outlive(ctx)
@@ -48,25 +56,25 @@ func (d *Dispatcher) turn(ctx context.Context, sourceID int64) (sent int, more b
 		return 0, false, err
 	}
 	// Not with ctx: the server might give the lease after we have turned away from it, and released it.
-	taken, events, err := d.db.Lease(longer, sourceID, owner, pageSize)
+	taken, events, err := s.db.Lease(longer, s.sourceID, owner, pageSize)
 	if err == nil && !taken {
 		return 0, false, nil
 	}
 	if err == nil {
-		sent, err = d.sendUntil(ctx, longer, sourceID, events, until)
+		sent, err = s.sendUntil(ctx, longer, events, until)
 	}
 	// Also after an error of Lease, which may have come when the lease was taken already.
-	more, releaseErr := d.db.Release(longer, sourceID, owner)
+	more, releaseErr := s.db.Release(longer, s.sourceID, owner)
 	return sent, more, errors.Join(err, releaseErr)
 }
 
-// sendUntil sends events of a source, each before the next, while there is time for it under the lease.
-func (d *Dispatcher) sendUntil(ctx, longer context.Context, sourceID int64, events []store.Queued, until time.Time) (sent int, err error) {
+// sendUntil sends events, each before the next, while there is time for it under the lease.
+func (s sending) sendUntil(ctx, longer context.Context, events []store.Queued, until time.Time) (sent int, err error) {
 	for _, e := range events {
 		if time.Until(until) < sendWithin {
 			break // the lease might run out while this one is sent; the next turn has a new one
 		}
-		if err := d.sendOne(ctx, longer, sourceID, e); err != nil {
+		if err := s.sendOne(ctx, longer, e); err != nil {
 			return sent, err
 		}
 		sent++
@@ -75,7 +83,7 @@ func (d *Dispatcher) sendUntil(ctx, longer context.Context, sourceID int64, even
 }
 
 // sendOne sends an event, and settles what then becomes of it.
-func (d *Dispatcher) sendOne(ctx, longer context.Context, sourceID int64, e store.Queued) error {
+func (s sending) sendOne(ctx, longer context.Context, e store.Queued) error {
 	var event cloudevents.Event
 	err := json.Unmarshal(e.Event, &event)
 	if err != nil {
@@ -83,10 +91,10 @@ func (d *Dispatcher) sendOne(ctx, longer context.Context, sourceID int64, e stor
 	}
 	ctx = begin(ctx, event)
 	if err == nil {
-		err = d.post(ctx, event)
+		err = s.post(ctx, event)
 	}
-	d.end(ctx, err)
-	return d.settle(trace.ContextWithSpan(longer, trace.SpanFromContext(ctx)), sourceID, e.Sequence, err)
+	s.end(ctx, err)
+	return s.settle(trace.ContextWithSpan(longer, trace.SpanFromContext(ctx)), e.Sequence, err)
 }
 
 // outlive returns a context that goes on for finishWithin when ctx has ended: an event that the sink has is
@@ -98,15 +106,15 @@ func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // settle removes an event that was posted from the outbox, or parks it where the sink refuses it for good.
-func (d *Dispatcher) settle(ctx context.Context, sourceID, sequence int64, posted error) error {
+func (s sending) settle(ctx context.Context, sequence int64, posted error) error {
 	if errors.Is(posted, errRefused) {
-		slog.ErrorContext(ctx, "event parked", "source", sourceID, "sequence", sequence, "err", posted)
-		return d.db.Park(ctx, sourceID, sequence, posted.Error())
+		slog.ErrorContext(ctx, "event parked", "source", s.sourceID, "sequence", sequence, "err", posted)
+		return s.db.Park(ctx, s.sourceID, sequence, posted.Error())
 	}
 	if posted != nil {
 		return posted
 	}
-	return d.db.Sent(ctx, sourceID, sequence)
+	return s.db.Sent(ctx, s.sourceID, sequence)
 }
 
 // errRefused: the sink will never take the event.

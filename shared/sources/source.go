@@ -47,6 +47,9 @@ type Source struct {
 	Application *Application
 
 	Progress
+
+	// History is what states the source was in, newest first; nil where nobody asked for it.
+	History []Stage
 }
 
 // An Object is a JSON object whose values stay as they came.
@@ -101,10 +104,10 @@ func (s Source) ROSDue() bool {
 }
 
 // Availability is the availability_status of s. A pause shows at once, whatever the provisioner is at;
-// only what cannot be made at all says so first.
+// only what cannot be made at all, or is gone, says so first.
 func (s Source) Availability() string {
 	switch {
-	case s.State == Failed:
+	case s.State == Failed || s.DeletedAt != nil:
 		return "unavailable"
 	case s.Paused:
 		return "paused"

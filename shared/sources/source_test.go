@@ -120,6 +120,10 @@ func TestAvailability(t *testing.T) {
 			if got := src.Availability(); got != want[i] {
 				t.Errorf("%s, paused %v: %s, want %s", state, paused, got, want[i])
 			}
+			src.DeletedAt = &time.Time{}
+			if got := src.Availability(); got != "unavailable" {
+				t.Errorf("%s, paused %v and deleted: %s, want unavailable", state, paused, got)
+			}
 		}
 	}
 }

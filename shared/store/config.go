@@ -17,6 +17,8 @@ type Config struct {
 	// passwords can be rotated.
 	DatabaseURLFile string `envconfig:"DATABASE_URL_FILE"`
 	MaxConns        int32  `envconfig:"DATABASE_MAX_CONNS" default:"4"`
+	// Role is a role to act as, of which the login has to be a member; empty for the login's own.
+	Role string `ignored:"true"`
 	// Pool is what metrics call the pool of connections, where there is more than one.
 	Pool string `ignored:"true"`
 }

@@ -157,22 +157,12 @@ func statusOf(steps map[string]manifestStep) json.RawMessage {
 	return text
 }
 
-// addCostModels adds the cost models, which stand in the tenant's own schema.
+// addCostModels adds the cost models, which stand in the tenant's own schema and come from there by a function with
+// rights of its own.
 func (s *Store) addCostModels(ctx context.Context, orgID string, uuids []string, details map[string]sources.Details) error {
-	t, err := s.tenant(ctx, orgID)
+	rows, err := s.db.Query(ctx, `SELECT provider_uuid, name, uuid FROM sources.cost_models($1, $2::uuid[])`, orgID, uuids)
 	if err != nil {
-		if sources.KindOf(err) == sources.NotFound {
-			return nil
-		}
-		return err
-	}
-	in := func(table string) string { return pgx.Identifier{t.Schema, table}.Sanitize() }
-	rows, err := s.db.Query(ctx, `
-		SELECT m.provider_uuid, c.name, c.uuid
-		FROM `+in("cost_model_map")+` m JOIN `+in("cost_model")+` c ON c.uuid = m.cost_model_id
-		WHERE m.provider_uuid = ANY ($1::uuid[]) ORDER BY c.name, c.uuid`, uuids)
-	if err != nil {
-		return orUndefined(err)
+		return domainError(err, nil)
 	}
 	var uuid string
 	var model sources.CostModel
@@ -182,7 +172,7 @@ func (s *Store) addCostModels(ctx context.Context, orgID string, uuids []string,
 		details[uuid] = d
 		return nil
 	})
-	return orUndefined(err)
+	return domainError(err, nil)
 }
 
 // orUndefined is domainError, but for a table that is not there: that is no error.

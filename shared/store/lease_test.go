@@ -66,7 +66,7 @@ func behindALock(t *testing.T, sql *pgxpool.Pool, meanwhile string, fn func()) {
 func TestReleaseLooksAfterwards(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	owner := uuid.NewString()
 	execute(t, sql, addEvent, 1)
 	if taken, _ := lease(t, db, owner); !taken {
@@ -86,7 +86,7 @@ func TestReleaseLooksAfterwards(t *testing.T) {
 func TestLeaseLooksAfterwards(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	execute(t, sql, addEvent, 1)
 	execute(t, sql, addEvent, 2)
 	execute(t, sql, `INSERT INTO sources.outbox_lease VALUES (1, gen_random_uuid(), clock_timestamp() - interval '1 second')`)
@@ -102,7 +102,7 @@ func TestLeaseLooksAfterwards(t *testing.T) {
 func TestLease(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	first, second := uuid.NewString(), uuid.NewString()
 	if taken, _ := lease(t, db, first); taken {
 		t.Error("a lease is given where nothing waits")

@@ -41,7 +41,7 @@ func addSource(t *testing.T, db *store.Store, draft sources.Source) sources.Sour
 func TestAvailabilityIsOneRule(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := openAPI(t)
 	for _, state := range []sources.State{sources.Waiting, sources.Pending, sources.Ready, sources.Failed} {
 		for _, paused := range []bool{false, true} {
 			src := addSource(t, db, sources.Source{Name: string(state), Paused: paused})
@@ -67,10 +67,17 @@ func TestAvailabilityIsOneRule(t *testing.T) {
 	}
 }
 
+// openAPI is the store of the sources API for org1, and a way round it.
+func openAPI(t *testing.T) (*store.Store, *pgxpool.Pool) {
+	t.Helper()
+	db, sql := storetest.Open(t, "sources")
+	return db.For("org1"), sql
+}
+
 // linked is a store with one source that has a provider, in an organization without a schema.
 func linked(t *testing.T) (*store.Store, *pgxpool.Pool, sources.Source) {
 	t.Helper()
-	db, sql := storetest.Open(t)
+	db, sql := openAPI(t)
 	src := addSource(t, db, sources.Source{Name: "a"})
 	exec(t, sql, `UPDATE sources.source SET observed_generation = 1`)
 	exec(t, sql, `INSERT INTO public.api_customer (date_created, date_updated, uuid, schema_name, org_id) VALUES (now(), now(), gen_random_uuid(), 'orgorg1', 'org1')`)
@@ -99,6 +106,8 @@ func fill(t *testing.T, sql *pgxpool.Pool, src sources.Source) {
 		`CREATE TABLE orgorg1.reporting_tenant_api_provider (uuid uuid)`,
 		`CREATE TABLE orgorg1.cost_model (uuid uuid, name text)`,
 		`CREATE TABLE orgorg1.cost_model_map (provider_uuid uuid, cost_model_id uuid)`,
+		`GRANT USAGE ON SCHEMA orgorg1 TO cost_sources_provisioner`,
+		`GRANT SELECT ON ALL TABLES IN SCHEMA orgorg1 TO cost_sources_provisioner`,
 	} {
 		exec(t, sql, statement)
 	}
@@ -187,7 +196,7 @@ func TestMissingTables(t *testing.T) {
 func TestForeignRow(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := openAPI(t)
 	exec(t, sql, `INSERT INTO public.api_sources (source_id, name, "offset", source_type, authentication, pending_delete, pending_update,
 		out_of_order_delete, paused, org_id, updated_timestamp) VALUES (1, 'koku''s', 1, 'OCP', '{}', false, false, false, false, 'org1', now())`)
 	err := db.InTx(t.Context(), func(tx *store.Store) error {
@@ -209,7 +218,7 @@ func TestForeignRow(t *testing.T) {
 func TestLargeEvent(t *testing.T) {
 	t.Parallel()
 
-	db, _ := storetest.Open(t)
+	db, _ := openAPI(t)
 	src := addSource(t, db, sources.Source{Name: "a"})
 	src.Name = strings.Repeat("x", 300<<10)
 	err := db.InTx(t.Context(), func(tx *store.Store) error { return tx.SaveSource(t.Context(), &src, events.SourceUpdated) })

@@ -12,7 +12,7 @@ import (
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "relay")
 	execute(t, sql, `INSERT INTO sources.outbox (source_id, sequence, id, event, created_at, parked_at)
 		SELECT source, sequence, gen_random_uuid(), '{}', now() + age * interval '1 second', parked
 		FROM (VALUES (3, 1, 1, NULL), (1, 1, 2, NULL), (1, 2, 3, NULL), (4, 1, 4, now()), (5, 1, 5, NULL), (2, 1, 5, NULL), (6, 1, 6, NULL))

@@ -174,7 +174,7 @@ func (s *Store) link(ctx context.Context, src sources.Source, t tenant) error {
 		UPDATE public.api_sources SET provider_id = $3, koku_uuid = $4
 		WHERE org_id = $1 AND source_id = $2 AND source_uuid = $3`, src.OrgID, src.ID, src.UUID, src.UUID)
 	batch.Queue(`
-		UPDATE sources.source SET observed_generation = generation, state = 'ready', reason = '',
+		UPDATE sources.source s SET `+remember+`, observed_generation = generation, state = 'ready', reason = '',
 			attempts = attempts + 1, state_at = now(), provider_removed_at = NULL
 		WHERE org_id = $1 AND id = $2`, src.OrgID, src.ID)
 	batch.Queue(`UPDATE public.api_customer SET date_updated = now() WHERE org_id = $1`, src.OrgID)
@@ -200,7 +200,7 @@ const (
 // changed since it was read keeps its state.
 func (s *Store) FailProvider(ctx context.Context, src sources.Source, reason string) error {
 	return s.exec(ctx, `
-		UPDATE sources.source SET state = 'failed', reason = $4, attempts = attempts + 1, state_at = now(),
-			next_attempt_at = `+backOff+`
+		UPDATE sources.source s SET `+remember+`, state = 'failed', reason = $4, attempts = attempts + 1,
+			state_at = now(), next_attempt_at = `+backOff+`
 		WHERE org_id = $1 AND id = $2 AND generation = $3`, src.OrgID, src.ID, src.Generation, reason)
 }

@@ -21,25 +21,39 @@ const sourceTables = `
 	sources.source s
 	LEFT JOIN sources.application a ON a.org_id = s.org_id AND a.source_id = s.id AND a.application_type_id = 0`
 
-func scanSource(row pgx.CollectableRow) (sources.Source, error) {
+func scanSource(row pgx.CollectableRow) (sources.Source, error) { return scanSourceAnd(row) }
+
+// scanSourceAnd is scanSource for a query with more columns, which go where more points.
+func scanSourceAnd(row pgx.CollectableRow, more ...any) (sources.Source, error) {
 	var s sources.Source
 	var a maybeApplication
-	err := row.Scan(&s.ID, &s.UUID, &s.OrgID, &s.AccountNumber, &s.Name, &s.Type, &s.ClusterID, &s.Credentials,
+	into := []any{&s.ID, &s.UUID, &s.OrgID, &s.AccountNumber, &s.Name, &s.Type, &s.ClusterID, &s.Credentials,
 		&s.BillingSource, &s.Paused, &s.CreatedAt, &s.UpdatedAt, &s.DeletedAt,
 		&s.Generation, &s.ObservedGeneration, &s.Sequence, &s.State, &s.Reason, &s.Attempts, &s.StateAt, &s.NextAttemptAt,
 		&s.ProviderDetachedAt, &s.ProviderRemovedAt, &s.ROSCleanedAt, &s.ROSRecheckedAt,
-		&a.id, &a.extra, &a.createdAt, &a.updatedAt, &a.deletedAt)
+		&a.id, &a.extra, &a.createdAt, &a.updatedAt, &a.deletedAt}
+	err := row.Scan(append(into, more...)...)
 	s.Application = a.of(s)
 	return s, err
 }
 
 // Source reads a living source of an organization.
 func (s *Store) Source(ctx context.Context, orgID string, ref sources.Ref) (sources.Source, error) {
-	return one(ctx, s, scanSource, sources.NoSource(), `
-		SELECT `+sourceColumns+`
+	return s.SourceWith(ctx, orgID, ref, sources.Include{})
+}
+
+// SourceWith is Source with what is to be included. Where that is the deleted it also reads a source that is gone,
+// for as long as the registry has it. The history is nil unless it is asked for.
+func (s *Store) SourceWith(ctx context.Context, orgID string, ref sources.Ref, include sources.Include) (sources.Source, error) {
+	columns, scan := sourceColumns, scanSource
+	if include.History {
+		columns, scan = sourceColumns+`, `+history, scanSourceWithHistory
+	}
+	return one(ctx, s, scan, sources.NoSource(), `
+		SELECT `+columns+`
 		FROM `+sourceTables+`
-		WHERE s.org_id = $1 AND `+refersTo+` AND s.deleted_at IS NULL`,
-		orgID, ref.ID, ref.UUID)
+		WHERE s.org_id = $1 AND `+refersTo+` AND (s.deleted_at IS NULL OR $4)`,
+		orgID, ref.ID, ref.UUID, include.Deleted)
 }
 
 // refersTo compares a source s to a sources.Ref in $2 and $3.
@@ -121,7 +135,7 @@ func (s *Store) saveRow(ctx context.Context, src *sources.Source, events int) er
 		state = sources.Pending
 	}
 	err := s.db.QueryRow(ctx, `
-		UPDATE sources.source SET
+		UPDATE sources.source s SET `+remember+`,
 			name = $3, cluster_id = nullif($4, ''), credentials = $5, billing_source = $6, paused = $7,
 			deleted_at = $8, updated_at = now(),
 			generation = generation + 1, sequence = sequence + $9, state = $10, reason = '', attempts = 0,

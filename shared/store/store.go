@@ -27,6 +27,8 @@ type Store struct {
 		Begin(ctx context.Context) (pgx.Tx, error)
 		SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 	}
+	pool  *pgxpool.Pool // nil in a transaction and in OnOne
+	orgID *string       // the one organization that it is for, if it is
 }
 
 // Open makes a pool, and the function that closes it. It connects when it is first used.
@@ -35,7 +37,7 @@ func Open(cfg Config) (*Store, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Store{db: pool}, pool.Close, nil
+	return &Store{db: pool, pool: pool}, pool.Close, nil
 }
 
 // OpenPool is Open for a database of somebody else's, whose SQL is not in this package.
@@ -53,6 +55,9 @@ func OpenPool(cfg Config) (*pgxpool.Pool, error) {
 	pcfg.MaxConns = cfg.MaxConns
 	pcfg.MaxConnIdleTime = time.Minute
 	pcfg.ConnConfig.ConnectTimeout = connectWithin
+	if cfg.Role != "" {
+		pcfg.ConnConfig.RuntimeParams["role"] = cfg.Role
+	}
 	// One round trip, and no named statement that a pooler would have to know of.
 	pcfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	pcfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
@@ -79,15 +84,17 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Store) error) error {
 // OnOne runs fn on one connection, without a transaction: where all are in use, what takes several statements
 // waits once for its turn, and not before each of them.
 func (s *Store) OnOne(ctx context.Context, fn func(db *Store) error) error {
-	pool, ok := s.db.(*pgxpool.Pool)
-	if !ok {
+	if s.pool == nil {
 		return fn(s) // a transaction has its connection
 	}
-	conn, err := pool.Acquire(ctx)
+	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return domainError(err, nil)
 	}
 	defer conn.Release()
+	if s.orgID != nil {
+		return fn(&Store{db: restricted{conn, *s.orgID}})
+	}
 	return fn(&Store{db: conn})
 }
 

@@ -25,7 +25,8 @@ func (s *Store) tenant(ctx context.Context, orgID string) (tenant, error) {
 		FROM public.api_customer c
 		JOIN public.api_tenant t ON t.schema_name = c.schema_name
 		WHERE c.org_id = $1
-			AND to_regclass(format('%I.reporting_tenant_api_provider', c.schema_name)) IS NOT NULL`, orgID)
+			AND EXISTS (SELECT FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
+			            WHERE n.nspname = c.schema_name AND r.relname = 'reporting_tenant_api_provider')`, orgID)
 }
 
 // HasTenant reports whether the tenant of an organization is there, whole.

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/insights-onprem/cost-sources/migrations"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
@@ -86,7 +85,7 @@ func (d *database) with(t *testing.T, name string) string {
 	if err := d.server.CreateDatabase(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	if err := migrations.Public(t.Context(), d.server.URL(name)); err != nil {
+	if err := storetest.Migrate(t.Context(), d.server.URL(name)); err != nil {
 		t.Fatal(err)
 	}
 	return d.server.URL(name)

@@ -110,8 +110,8 @@ func TestGateway(t *testing.T) {
 	t.Parallel()
 
 	database := storetest.Database(t)
-	env := []string{"DATABASE_URL=" + database, "K_SINK=http://127.0.0.1:1/", "AUTH_MODE=identity", "GATEWAY_SECRET=old,new", "RBAC_URL=off"}
-	s := site{sources: start(t, "sources", env...), applications: start(t, "applications", env...)}
+	env := []string{"K_SINK=http://127.0.0.1:1/", "AUTH_MODE=identity", "GATEWAY_SECRET=old,new", "RBAC_URL=off"}
+	s := apis(t, database, straight, env...)
 	for secret, known := range map[string]bool{"old": true, "new": true, "": false, "ol": false, "old ": true, "old,new": false, "New": false, "other": false} {
 		for _, path := range []string{"/sources", "/applications", "/sources/1", "/applications/1"} {
 			for _, method := range []string{"GET", "PUT"} {

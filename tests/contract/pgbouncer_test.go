@@ -31,9 +31,8 @@ import (
 // goes to both event functions at once, as two KafkaSources would hand it to them.
 type pooled struct {
 	site
-	relay      string
-	ros        *pgxpool.Pool
-	dispatcher *outbox.Dispatcher
+	relay string
+	ros   *pgxpool.Pool
 
 	mu   sync.Mutex
 	down bool // the sink
@@ -48,28 +47,37 @@ func newPooled(t *testing.T) *pooled {
 		t.Fatal(err)
 	}
 	p.db, p.ros = open(t, database), open(t, rosDatabase)
-	db, closeDB, err := store.Open(store.Config{DatabaseURL: pgbouncer.Front(t, database), MaxConns: 20})
-	if err != nil {
-		t.Fatal(err)
+	as := func(function string) *store.Store {
+		db, closeDB, err := store.Open(store.Config{DatabaseURL: through(t)(storetest.As(function, database)), MaxConns: 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(closeDB)
+		return db
 	}
-	t.Cleanup(closeDB)
 	rosPool, err := store.OpenPool(store.Config{DatabaseURL: pgbouncer.Front(t, rosDatabase), MaxConns: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(rosPool.Close)
-	provisioner := serve(t, provision.New(provision.Config{}, db))
+	provisioner := serve(t, provision.New(provision.Config{}, as("provisioner")))
 	sink := serve(t, p.sink(provisioner+provision.ProvidersPath, provisioner+provision.TenantsPath,
-		serve(t, cleanup.New(cleanup.Config{}, db, rosPool))))
-	p.dispatcher = outbox.New(outbox.Config{Sink: sink}, db)
-	t.Cleanup(func() {
-		if err := p.dispatcher.Stop(t.Context()); err == nil {
-			t.Error("the test's context is still alive after it")
-		}
-	})
-	p.sources = serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, p.dispatcher.Wake))
-	p.applications = serve(t, applicationsapi.New(applicationsapi.Config{Identity: apitest.Identity}, db, p.dispatcher.Wake))
-	p.relay, p.provisions = serve(t, relay.New(db, p.dispatcher)), true
+		serve(t, cleanup.New(cleanup.Config{}, as("ros-cleanup"), rosPool))))
+	sending := func(function string) (*store.Store, *outbox.Dispatcher) {
+		db := as(function)
+		d := outbox.New(outbox.Config{Sink: sink}, db)
+		t.Cleanup(func() {
+			if err := d.Stop(t.Context()); err == nil {
+				t.Error("the test's context is still alive after it")
+			}
+		})
+		return db, d
+	}
+	db, d := sending("sources")
+	p.sources = serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, d.Wake))
+	db, d = sending("applications")
+	p.applications = serve(t, applicationsapi.New(applicationsapi.Config{Identity: apitest.Identity}, db, d.Wake))
+	p.relay, p.provisions = serve(t, relay.New(sending("relay"))), true
 	return p
 }
 
@@ -133,12 +141,17 @@ func (p *pooled) ping(t *testing.T) {
 	}
 }
 
+// through is the way through a PgBouncer.
+func through(t *testing.T) func(address string) string {
+	return func(address string) string { return pgbouncer.Front(t, address) }
+}
+
 // TestPgBouncerContract: the functions keep the whole contract with a PgBouncer before their database.
 func TestPgBouncerContract(t *testing.T) {
 	t.Parallel()
 
 	database := storetest.Database(t)
-	functionsThrough(t, database, pgbouncer.Front(t, database)).test(t)
+	functionsThrough(t, database, through(t)).test(t)
 }
 
 // TestPgBouncer: everything works where each transaction meets another session, with fewer of these than
@@ -249,7 +262,7 @@ func TestPgBouncerAway(t *testing.T) {
 	t.Parallel()
 
 	postgres := newDatabase(t)
-	s := functions(t, pgbouncer.Front(t, postgres.with(t, "pooled")))
+	s := functionsThrough(t, postgres.with(t, "pooled"), through(t))
 	get, post := call{method: "GET", path: "/sources", org: "pooled2"}, call{method: "POST", path: "/sources", org: "pooled2", body: `{"name": "s", "source_type_id": "1"}`}
 	s.want(t, 201, post)
 	postgres.stop(t)

@@ -40,21 +40,32 @@ var sites = map[string]func(t *testing.T, databaseURL string) site{"functions": 
 
 // functions runs the two functions.
 func functions(t *testing.T, databaseURL string) site {
-	return functionsThrough(t, databaseURL, databaseURL)
+	return functionsThrough(t, databaseURL, straight)
 }
 
-// functionsThrough is functions that come to the database by another way. Their events are accepted by a
+// functionsThrough is functions that come to the database another way. Their events are accepted by a
 // sink that keeps nothing.
-func functionsThrough(t *testing.T, databaseURL, way string) site {
+func functionsThrough(t *testing.T, databaseURL string, way func(address string) string) site {
 	t.Helper()
 	sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // so that the connection is used again
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	t.Cleanup(sink.Close)
-	env := []string{"DATABASE_URL=" + way, "K_SINK=" + sink.URL, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off"}
-	return site{sources: start(t, "sources", env...), applications: start(t, "applications", env...), db: open(t, databaseURL)}
+	return apis(t, databaseURL, way, "K_SINK="+sink.URL, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off")
 }
+
+// apis runs the two functions, each with its role and with some variables more.
+func apis(t *testing.T, databaseURL string, way func(address string) string, env ...string) site {
+	t.Helper()
+	run := func(function string) string {
+		return start(t, function, append(env, "DATABASE_URL="+way(storetest.As(function, databaseURL)))...)
+	}
+	return site{sources: run("sources"), applications: run("applications"), db: open(t, databaseURL)}
+}
+
+// straight is the way to the database that has nothing in between.
+func straight(address string) string { return address }
 
 // dev runs functions/dev, with a Kafka broker of its own.
 func dev(t *testing.T, databaseURL string) site {

@@ -91,8 +91,8 @@ func TestTokens(t *testing.T) {
 	access := httptest.NewServer(http.HandlerFunc(rbac))
 	t.Cleanup(access.Close)
 	database := storetest.Database(t)
-	env := []string{"DATABASE_URL=" + database, "K_SINK=http://127.0.0.1:1", "AUTH_MODE=jwt", "OIDC_ISSUER=" + issuer.url, "OIDC_AUDIENCE=other,cost", "RBAC_URL=" + access.URL}
-	s := site{sources: start(t, "sources", env...), applications: start(t, "applications", env...), db: open(t, database)}
+	env := []string{"K_SINK=http://127.0.0.1:1", "AUTH_MODE=jwt", "OIDC_ISSUER=" + issuer.url, "OIDC_AUDIENCE=other,cost", "RBAC_URL=" + access.URL}
+	s := apis(t, database, straight, env...)
 	tests := []struct {
 		name, token        string
 		read, write, types int

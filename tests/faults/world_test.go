@@ -16,7 +16,7 @@ import (
 	"github.com/insights-onprem/cost-sources/functions/dev/localknative"
 	"github.com/insights-onprem/cost-sources/functions/provisioner/provision"
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup/rostest"
-	"github.com/insights-onprem/cost-sources/migrations"
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/kafka"
 )
 
@@ -89,7 +89,7 @@ func (w *world) openDatabases(ctx context.Context) (err error) {
 		w.onClose((*db.wire).close)
 	}
 	return errors.Join(
-		migrations.Public(ctx, w.registry.server.URL(w.name)),
+		storetest.Migrate(ctx, w.registry.server.URL(w.name)),
 		rostest.Load(ctx, w.ros.server.URL(w.name)))
 }
 
@@ -144,16 +144,15 @@ func (w *world) serve(h http.Handler) (url string) {
 }
 
 func (w *world) startFunctions(ctx context.Context) error {
-	database := []string{"DATABASE_URL=" + w.wire.url(w.name)}
-	sends := append(database, "K_SINK="+w.serve(w.sink))
+	sends := []string{"K_SINK=" + w.serve(w.sink)}
 	api := append(sends, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off")
-	cleans := append(database, "ROS_DATABASE_URL="+w.rosWire.url(w.name), "KRUIZE_URL="+w.serve(w.kruize), "KRUIZE_TIMEOUT=1s")
+	cleans := []string{"ROS_DATABASE_URL=" + w.rosWire.url(w.name), "KRUIZE_URL=" + w.serve(w.kruize), "KRUIZE_TIMEOUT=1s"}
 	w.onClose(w.killAll)
 	for name, env := range map[string][]string{
-		"sources": api, "applications": api, "provisioner": database, "ros-cleanup": cleans, "relay": sends,
+		"sources": api, "applications": api, "provisioner": nil, "ros-cleanup": cleans, "relay": sends,
 	} {
 		for range copies {
-			i, err := newInstance(name, append([]string{"LOG_LEVEL=warn"}, env...))
+			i, err := newInstance(name, append([]string{"LOG_LEVEL=warn", "DATABASE_URL=" + storetest.As(name, w.wire.url(w.name))}, env...))
 			if err != nil {
 				return err
 			}

@@ -44,6 +44,7 @@ func TestFlow(t *testing.T) {
 		"a cluster in the first":       clusterFirst,
 		"rename, pause, move":          changes,
 		"delete":                       deletes,
+		"history to the end":           historyToTheEnd,
 		"application goes and comes":   applicationGoesAndComes,
 		"forgeries":                    forgeries,
 		"new organization, 12 at once": newOrganization,

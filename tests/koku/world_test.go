@@ -25,7 +25,7 @@ import (
 type world struct {
 	*testing.T
 	address     string
-	db          *store.Store
+	db          *store.Store // the provisioner's
 	provisioner string
 	api         apitest.Client // of organization 1
 }
@@ -38,23 +38,28 @@ func source(id int, cluster string) koku.Source {
 	return koku.Source{ID: id, Org: "1", Name: fmt.Sprintf("name of %d", id), Cluster: cluster, UUID: uuid(id)}
 }
 
-// start migrates and takes over what address has, and starts the functions; as is the address that they use, that of
-// the tests where it is empty.
+// start migrates and takes over what address has, and starts the functions with the roles that they have when they are
+// deployed or, where as names another login, all with that.
 func start(t *testing.T, address, as string) world {
 	t.Helper()
-	if as == "" {
-		as = address
-	}
 	w := world{T: t, address: address}
 	w.migrate()
-	db, closeDB, err := store.Open(store.Config{DatabaseURL: as, MaxConns: 10})
-	if err != nil {
-		t.Fatal(err)
+	stores := map[string]*store.Store{}
+	for _, function := range []string{"sources", "provisioner"} {
+		login := as
+		if login == "" {
+			login = storetest.As(function, address)
+		}
+		db, closeDB, err := store.Open(store.Config{DatabaseURL: login, MaxConns: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(closeDB)
+		stores[function] = db
 	}
-	t.Cleanup(closeDB)
-	w.db = db
-	w.api = apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, func(int64) {}), "1")
-	srv := httptest.NewServer(provision.New(provision.Config{TemplateSchema: koku.Template}, db))
+	w.db = stores["provisioner"]
+	w.api = apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, stores["sources"], func(sources.Source) {}), "1")
+	srv := httptest.NewServer(provision.New(provision.Config{TemplateSchema: koku.Template}, w.db))
 	t.Cleanup(srv.Close)
 	w.provisioner = srv.URL
 	return w
@@ -70,6 +75,9 @@ func (w world) migrate() {
 		w.Fatal(err)
 	}
 	if _, err := takeover.Run(w.Context(), w.address, takeover.Options{}); err != nil {
+		w.Fatal(err)
+	}
+	if err := migrations.Roles(w.Context(), w.address); err != nil {
 		w.Fatal(err)
 	}
 	if err := migrations.AllTenants(w.Context(), w.address, migrations.Options{}); err != nil {

@@ -42,7 +42,7 @@ func TestImagesByDigest(t *testing.T) {
 func TestEverySettingArrives(t *testing.T) {
 	t.Parallel()
 
-	deploys := []string{"OVERLAY", "KAFKA_AUTH", "TOPICS", "MONITORING", "DATABASE_SECRET", "PRIVATE_CA"} // deploy.sh reads these, and the variants have them
+	deploys := []string{"OVERLAY", "KAFKA_AUTH", "TOPICS", "MONITORING", "DATABASE_SECRET", "DATABASE_LOGINS", "PRIVATE_CA"} // deploy.sh reads these, and the variants have them
 	settings := settingsWith(t, manifests.Settings{"TOPICS": "strimzi", "MONITORING": "true"})
 	marks := map[string]string{}
 	for i, name := range slices.Sorted(maps.Keys(settings)) {

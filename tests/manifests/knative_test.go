@@ -30,6 +30,8 @@ var variants = map[string]manifests.Settings{
 	"Kafka by TLS":              {"KAFKA_AUTH": "tls"},
 	"Kafka by certificate":      {"KAFKA_AUTH": "mtls"},
 	"volumes":                   {"DATABASE_SECRET": "file", "PRIVATE_CA": "true"},
+	"logins":                    {"DATABASE_LOGINS": "each"},
+	"logins in volumes":         {"DATABASE_LOGINS": "each", "DATABASE_SECRET": "file"},
 	"alerts":                    {"MONITORING": "true", "DEAD_TOPIC": "dead.letters"},
 	"topics of Strimzi":         {"TOPICS": "strimzi", "KAFKA_NAMESPACE": "messages", "KAFKA_CLUSTER": "big", "TOPIC_REPLICATION": "3"},
 	"topics of others":          {"TOPICS": "exist"},

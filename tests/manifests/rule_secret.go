@@ -1,9 +1,11 @@
 package manifests
 
 import (
+	"path"
 	"slices"
 
 	core "k8s.io/api/core/v1"
+	serving "knative.dev/serving/pkg/apis/serving/v1"
 )
 
 // secretsElsewhere: what is rendered ends up in repositories and pipelines. A site makes its Secrets by itself.
@@ -18,7 +20,7 @@ func secretsElsewhere(r *Rendering) []string {
 
 // siteSecrets are those that a site makes, with the keys that are read; nil for any.
 var siteSecrets = map[string][]string{
-	"cost-sources-database": {"url"},
+	"cost-sources-database": {"url", "sources", "applications", "provisioner", "ros-cleanup", "relay"},
 	"cost-sources-ros":      {"url"},
 	"cost-sources-gateway":  {"secret"},
 	"cost-sources-kafka":    nil,
@@ -45,6 +47,24 @@ func secrets(pod pod, _ *Rendering, p *problems) {
 			_, ok := siteSecrets[name]
 			p.unless(ok, "volume %s is the Secret %s, which no site makes", v.Name, name)
 		}
+	}
+}
+
+// logins: with a login for each, a function comes to the database by the address under its own name.
+func logins(s *serving.Service, r *Rendering, p *problems) {
+	want := "url"
+	if r.Settings["DATABASE_LOGINS"] == "each" {
+		want = s.Name
+	}
+	for _, v := range s.Spec.Template.Spec.Containers[0].Env {
+		got := want
+		switch {
+		case v.Name == "DATABASE_URL" && v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil:
+			got = v.ValueFrom.SecretKeyRef.Key
+		case v.Name == "DATABASE_URL_FILE":
+			got = path.Base(v.Value)
+		}
+		p.unless(got == want, "it comes to the database as %s, not as %s", got, want)
 	}
 }
 

@@ -38,7 +38,7 @@ var (
 		"migrate":      {required: []string{"ROS_DATABASE_URL"}, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
 		"topics":       {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR"}},
 		"preflight": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, caller, kafka),
-			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "TOPICS", "TOPIC_REPLICATION", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
+			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "DATABASE_LOGINS", "TOPICS", "TOPIC_REPLICATION", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
 	}
 )
 
@@ -110,6 +110,7 @@ var readable = map[string]func(string) error{
 	"TOPICS":              oneOf("create", "strimzi", "exist"),
 	"DATABASE_MAX_CONNS":  asNumber,
 	"CONNECTIONS_NEEDED":  asNumber,
+	"DATABASE_LOGINS":     oneOf("one", "each"),
 	"TOPIC_REPLICATION":   asReplicas,
 }
 

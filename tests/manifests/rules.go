@@ -35,6 +35,7 @@ var rules = []rule{
 	{"pods have known variables", eachPod(variables)},
 	{"pods have values that can be read", eachPod(values)},
 	{"pods keep secrets out of manifests", eachPod(secrets)},
+	{"functions log in as the settings say", each(logins)},
 	{"jobs run once", each(once)},
 
 	{"sinks leave topics alone", each(sinkLeavesTopics)},

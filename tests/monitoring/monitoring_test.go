@@ -84,7 +84,8 @@ func (q query) columns(t *testing.T) (names []string) {
 func TestQueries(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	address := storetest.Database(t)
+	sql := storetest.Pool(t, address)
 	for name, q := range read[map[string]query](t, "postgres-exporter-queries.yaml") {
 		empty := run(t, sql, q)
 		if diff := cmp.Diff(q.columns(t), empty.names); diff != "" {
@@ -96,7 +97,7 @@ func TestQueries(t *testing.T) {
 			}
 		}
 	}
-	wait(t, db)
+	wait(t, address)
 	got := run(t, sql, read[map[string]query](t, "postgres-exporter-queries.yaml")["cost_sources"])
 	for _, name := range []string{"outbox_depth", "sources_pending"} {
 		if value := got.values[slices.Index(got.names, name)]; value != 1 {
@@ -111,9 +112,9 @@ func TestQueries(t *testing.T) {
 }
 
 // wait leaves a source pending with its event unsent, and has the relay run.
-func wait(t *testing.T, db *store.Store) {
+func wait(t *testing.T, address string) {
 	t.Helper()
-	err := db.InTx(t.Context(), func(tx *store.Store) error {
+	err := storetest.Store(t, "sources", address).For("org1").InTx(t.Context(), func(tx *store.Store) error {
 		src, err := tx.CreateSource(t.Context(), sources.Source{OrgID: "org1", Name: "a"})
 		if err != nil {
 			return err
@@ -123,7 +124,7 @@ func wait(t *testing.T, db *store.Store) {
 		return tx.SaveSource(t.Context(), &src, events.SourceCreated)
 	})
 	if err == nil {
-		err = db.RelayRan(t.Context())
+		err = storetest.Store(t, "relay", address).RelayRan(t.Context())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func Front(t testing.TB, databaseURL string) string {
 	return ""
 }
 
-// configuration takes every client for the database's own user. Each transaction gets the connection that
+// configuration takes every client for the database's own user, in the address' role if it names one. Each transaction gets the connection that
 // was unused for longest, so that hardly two of one client meet on the same. A database that was away is
 // looked for again after a second.
 func configuration(target *pgx.ConnConfig, port int) string {
@@ -63,8 +63,12 @@ func configuration(target *pgx.ConnConfig, port int) string {
 	if target.Password != "" {
 		password = "password='" + strings.ReplaceAll(target.Password, "'", "''") + "'"
 	}
+	role := "" // which is no parameter that a pooler passes on
+	if name := target.RuntimeParams["role"]; name != "" {
+		role = "connect_query='SET ROLE " + name + "'"
+	}
 	return fmt.Sprintf(`[databases]
-%s = host=%s port=%d dbname=%s user=%s %s
+%s = host=%s port=%d dbname=%s user=%s %s %s
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %d
@@ -75,7 +79,7 @@ default_pool_size = %d
 server_round_robin = 1
 server_login_retry = 1
 max_client_conn = 500
-`, target.Database, target.Host, target.Port, target.Database, target.User, password, port, PoolSize)
+`, target.Database, target.Host, target.Port, target.Database, target.User, password, role, port, PoolSize)
 }
 
 // run starts the program and reports whether it serves; if not, what it said before it ended.

@@ -4,6 +4,7 @@ import re
 import uuid
 
 import schemathesis
+from schemathesis.specs.openapi.checks import use_after_free
 
 KEY = "Idempotency-Key"
 
@@ -32,3 +33,10 @@ def refused_for_a_known_reason(ctx, response, case):
         return  # to JSON Schema 2.0 is an integer, to the API it is no id
     if error["source"] != "source.duplicate" and error["detail"] not in ABOUT_OTHERS:
         raise AssertionError(f"A valid request was refused: {error}")
+
+
+@schemathesis.check
+def gone_unless_asked_for(ctx, response, case):
+    """Hold a deleted source to be gone, but for whoever asks for the deleted."""
+    if "deleted" not in str(case.query.get("include")):
+        return use_after_free(ctx, response, case)

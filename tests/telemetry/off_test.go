@@ -24,7 +24,7 @@ func TestOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, s := newCollector(t), newSink(t, "")
-			all := []string{"DATABASE_URL=" + storetest.Database(t), "K_SINK=" + s.URL, "OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_METRIC_EXPORT_INTERVAL=1"}
+			all := []string{"DATABASE_URL=" + storetest.As("sources", storetest.Database(t)), "K_SINK=" + s.URL, "OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_METRIC_EXPORT_INTERVAL=1"}
 			for _, variable := range env {
 				all = append(all, strings.Replace(variable, "%", c.URL, 1))
 			}
@@ -84,7 +84,7 @@ func TestAway(t *testing.T) {
 	t.Cleanup(silent.Close)
 	t.Cleanup(func() { close(over) }) // before the server is closed, which waits for it
 	s := newSink(t, "")
-	api := start(t, "sources", "DATABASE_URL="+storetest.Database(t), "K_SINK="+s.URL, "OTEL_EXPORTER_OTLP_ENDPOINT="+silent.URL,
+	api := start(t, "sources", "DATABASE_URL="+storetest.As("sources", storetest.Database(t)), "K_SINK="+s.URL, "OTEL_EXPORTER_OTLP_ENDPOINT="+silent.URL,
 		"OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_METRIC_EXPORT_INTERVAL=50", "OTEL_EXPORTER_OTLP_TIMEOUT=200", "OTEL_METRIC_EXPORT_TIMEOUT=100")
 	for range 3 { // batches that are failing while a source is made
 		<-asked

@@ -33,11 +33,12 @@ func (c *collector) on() []string {
 func TestFlow(t *testing.T) {
 	t.Parallel()
 
-	c, database := newCollector(t), "DATABASE_URL="+storetest.Database(t)
-	provisioner := start(t, "provisioner", append(c.on(), database)...)
+	c, database := newCollector(t), storetest.Database(t)
+	as := func(function string) string { return "DATABASE_URL=" + storetest.As(function, database) }
+	provisioner := start(t, "provisioner", append(c.on(), as("provisioner"))...)
 	s := newSink(t, provisioner.url, "/", "/tenants")
-	env := append(c.on(), database, "K_SINK="+s.URL)
-	api, relay := start(t, "sources", env...), start(t, "relay", env...)
+	env := append(c.on(), "K_SINK="+s.URL)
+	api, relay := start(t, "sources", append(env, as("sources"))...), start(t, "relay", append(env, as("relay"))...)
 
 	api.create(t, traceparent)
 	events := s.next(t, 2)
@@ -74,7 +75,7 @@ func TestStop(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	t.Cleanup(s.Close)
-	api := start(t, "sources", append(c.on(), "DATABASE_URL="+storetest.Database(t), "K_SINK="+s.URL)...)
+	api := start(t, "sources", append(c.on(), "DATABASE_URL="+storetest.As("sources", storetest.Database(t)), "K_SINK="+s.URL)...)
 	api.create(t, traceparent)
 	<-arrived
 	ended := make(chan error, 1)
@@ -132,7 +133,7 @@ func TestPeer(t *testing.T) {
 	}))
 	t.Cleanup(rbac.Close)
 	s := newSink(t, "")
-	api := start(t, "sources", append(c.on(), "DATABASE_URL="+storetest.Database(t), "K_SINK="+s.URL, "RBAC_URL="+rbac.URL)...)
+	api := start(t, "sources", append(c.on(), "DATABASE_URL="+storetest.As("sources", storetest.Database(t)), "K_SINK="+s.URL, "RBAC_URL="+rbac.URL)...)
 	api.create(t, traceparent)
 	api.end(t)
 	c.mu.Lock()

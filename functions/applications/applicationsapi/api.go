@@ -30,12 +30,12 @@ func (c Config) Validate() error {
 
 type api struct {
 	db   *store.Store
-	wake func(sourceID int64) // says that events of the source have been committed
+	wake func(sources.Source) // says that events of the source have been committed
 }
 
-// New serves the API. wake is called with a source's id after each commit that put events of it into the
+// New serves the API. wake is called with a source after each commit that put events of it into the
 // outbox.
-func New(cfg Config, db *store.Store, wake func(sourceID int64)) http.Handler {
+func New(cfg Config, db *store.Store, wake func(sources.Source)) http.Handler {
 	a := api{db: db, wake: wake}
 	routes := append(
 		httpapi.Types("/application_types", httpapi.Type{ID: strconv.Itoa(sources.ApplicationTypeID), Name: sources.ApplicationTypeName},
@@ -45,6 +45,9 @@ func New(cfg Config, db *store.Store, wake func(sourceID int64)) http.Handler {
 	)
 	return httpapi.Routes(identity.New(cfg.Identity).Require, routes...)
 }
+
+// own is the store as the caller's organization sees it.
+func (a api) own(r *http.Request) *store.Store { return a.db.For(identity.OrgID(r.Context())) }
 
 // fields are what the list of applications can be filtered and ordered by.
 var fields = httpapi.Fields{
@@ -59,7 +62,7 @@ func (a api) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, count, err := a.db.Applications(r.Context(), identity.OrgID(r.Context()), q)
+	page, count, err := a.own(r).Applications(r.Context(), identity.OrgID(r.Context()), q)
 	if err != nil {
 		return err
 	}
@@ -76,11 +79,11 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	org := identity.OrgID(r.Context())
-	ref, err := a.db.SourceOfApplication(r.Context(), org, id)
+	ref, err := a.own(r).SourceOfApplication(r.Context(), org, id)
 	if err != nil {
 		return err
 	}
-	src, err := a.db.Source(r.Context(), org, ref)
+	src, err := a.own(r).Source(r.Context(), org, ref)
 	if err != nil || !src.HasApplication() {
 		return orNoApplication(err)
 	}
@@ -97,7 +100,7 @@ func (a api) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var changed sources.Source // stays empty where an earlier answer is given again
-	answer, err := a.db.Once(r.Context(), key, httpapi.Refused, func(tx *store.Store) (sources.Answer, error) {
+	answer, err := a.own(r).Once(r.Context(), key, httpapi.Refused, func(tx *store.Store) (sources.Answer, error) {
 		src, err := attachTo(r.Context(), tx, raw)
 		if err != nil {
 			return sources.Answer{}, err
@@ -109,7 +112,7 @@ func (a api) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if changed.ID != 0 {
-		a.wake(changed.ID)
+		a.wake(changed)
 	}
 	httpapi.WriteAnswer(w, answer)
 	return nil
@@ -222,11 +225,11 @@ func edit(ctx context.Context, tx *store.Store, org string, ref sources.Ref, do 
 
 // editApplication is edit, in a transaction, for the source of an application that is there.
 func (a api) editApplication(ctx context.Context, org string, id int64, do change) (src sources.Source, err error) {
-	ref, err := a.db.SourceOfApplication(ctx, org, id)
+	ref, err := a.db.For(org).SourceOfApplication(ctx, org, id)
 	if err != nil {
 		return src, err
 	}
-	err = a.db.InTx(ctx, func(tx *store.Store) error {
+	err = a.db.For(org).InTx(ctx, func(tx *store.Store) error {
 		src, err = edit(ctx, tx, org, ref, func(src *sources.Source) ([]store.EventFunc, error) {
 			if !src.HasApplication() || src.Application.ID != id {
 				return nil, sources.NoApplication() // gone since it was looked up
@@ -238,7 +241,7 @@ func (a api) editApplication(ctx context.Context, org string, id int64, do chang
 	if err != nil {
 		return src, orNoApplication(err)
 	}
-	a.wake(src.ID)
+	a.wake(src)
 	return src, nil
 }
 

@@ -17,8 +17,8 @@ import (
 
 func serve(t *testing.T) (apitest.Client, *store.Store) {
 	t.Helper()
-	db := storetest.New(t)
-	return apitest.Serve(t, applicationsapi.New(applicationsapi.Config{Identity: apitest.Identity}, db, func(int64) {}), "org1"), db
+	db := storetest.New(t, "applications")
+	return apitest.Serve(t, applicationsapi.New(applicationsapi.Config{Identity: apitest.Identity}, db, func(sources.Source) {}), "org1"), db
 }
 
 // addSource stores a source of an organization without an application; cluster may be empty.
@@ -29,7 +29,7 @@ func addSource(t *testing.T, db *store.Store, org, cluster string) int64 {
 		draft.SetCluster(cluster)
 	}
 	var id int64
-	err := db.InTx(t.Context(), func(tx *store.Store) error {
+	err := db.For("org1").InTx(t.Context(), func(tx *store.Store) error {
 		src, err := tx.CreateSource(t.Context(), draft)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func TestCreate(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", field, diff)
 		}
 	}
-	if src, err := db.Source(t.Context(), "org1", sources.Ref{ID: id}); err != nil || src.ClusterID != "c" || src.State != sources.Pending {
+	if src, err := db.For("org1").Source(t.Context(), "org1", sources.Ref{ID: id}); err != nil || src.ClusterID != "c" || src.State != sources.Pending {
 		t.Errorf("the source is %+v, %v; want it to have the cluster, and pending", src, err)
 	}
 
@@ -126,7 +126,7 @@ func TestChangeAndDelete(t *testing.T) {
 			t.Errorf("%s of a deleted application = %s, want %s", method, got, want)
 		}
 	}
-	src, err := db.Source(t.Context(), "org1", sources.Ref{ID: id})
+	src, err := db.For("org1").Source(t.Context(), "org1", sources.Ref{ID: id})
 	if err != nil || src.State != sources.Waiting || src.ClusterID != "c" || !src.ROSDue() {
 		t.Errorf("the source is %+v, %v; want it waiting, its cluster kept, its ROS data due", src, err)
 	}
@@ -134,7 +134,7 @@ func TestChangeAndDelete(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"cluster_id": "c"}, made.Body["extra"]); diff != "" || made.ID() == "1" {
 		t.Errorf("made anew with id %s, want another one; extra (-want +got):\n%s", made.ID(), diff)
 	}
-	if src, err = db.Source(t.Context(), "org1", sources.Ref{ID: id}); err != nil || src.State != sources.Pending || src.ROSDue() || src.ROSCleanedAt != nil {
+	if src, err = db.For("org1").Source(t.Context(), "org1", sources.Ref{ID: id}); err != nil || src.State != sources.Pending || src.ROSDue() || src.ROSCleanedAt != nil {
 		t.Errorf("the source is %+v, %v; want it pending", src, err)
 	}
 }
@@ -200,7 +200,7 @@ func TestIdempotencyKey(t *testing.T) {
 	request := fmt.Sprintf(`{"source_id": %d, "extra": {"cluster_id": "c"}}`, id)
 	made := c.Want(t, 201, "POST", "/applications", request)
 	generation := func() int64 {
-		src, err := db.Source(t.Context(), "org1", sources.Ref{ID: id})
+		src, err := db.For("org1").Source(t.Context(), "org1", sources.Ref{ID: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +221,7 @@ func TestIdempotencyKey(t *testing.T) {
 			t.Errorf("a cluster that another source has = %s, want %s", got, want)
 		}
 	}
-	if src, err := db.Source(t.Context(), "org1", sources.Ref{ID: other}); err != nil || src.HasApplication() || src.ClusterID != "" {
+	if src, err := db.For("org1").Source(t.Context(), "org1", sources.Ref{ID: other}); err != nil || src.HasApplication() || src.ClusterID != "" {
 		t.Errorf("what was refused is there: %+v, %v", src, err)
 	}
 }

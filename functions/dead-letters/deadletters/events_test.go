@@ -32,7 +32,7 @@ func (w world) addSource(cluster string) sources.Source {
 	draft := sources.Source{OrgID: "org1", Name: "a"}
 	draft.SetCluster(cluster)
 	var src sources.Source
-	err := w.db.InTx(w.Context(), func(tx *store.Store) (err error) {
+	err := w.api.InTx(w.Context(), func(tx *store.Store) (err error) {
 		if src, err = tx.CreateSource(w.Context(), draft); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/insights-onprem/cost-sources/functions/provisioner/provision"
 	"github.com/insights-onprem/cost-sources/shared/events"
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
 // everything is the rows of a source that a redrive could do harm to.
@@ -39,7 +40,7 @@ func TestHealedIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	provisioner := provision.New(provision.Config{}, w.db)
+	provisioner := provision.New(provision.Config{}, storetest.Store(t, "provisioner", w.address))
 	w.post(e)
 	w.bury(1, "provisioner", answering(503, "PostgreSQL is not available"))
 	repaired := httptest.NewRecorder() // as the relay has it asked again

@@ -27,6 +27,8 @@ type world struct {
 	*testing.T
 	cfg             deadletters.Config
 	db              *store.Store
+	api             *store.Store // what makes changes
+	address         string       // of the database
 	sql             *pgxpool.Pool
 	sink, graveyard string        // KafkaSinks
 	buried          chan struct{} // one for each dead letter that has been written
@@ -43,16 +45,15 @@ func setupAt(t *testing.T, brokers []string) world {
 	w.cfg.Brokers = brokers
 	w.cfg.Topic = kafka.Topic(t, w.cfg.Brokers, "events", 3)
 	kafka.Named(t, w.cfg.Brokers, w.cfg.Topic+".dead", 2)
-	w.cfg.DatabaseURL, w.cfg.MaxConns = storetest.Database(t), 4
+	w.address = storetest.Database(t)
+	w.cfg.DatabaseURL, w.cfg.MaxConns = storetest.As("dead-letters", w.address), 4
+	w.api = storetest.Store(t, "sources", w.address).For("org1")
+	w.sql = storetest.Pool(t, w.address)
 	db, closeDB, err := store.Open(w.cfg.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(closeDB)
-	if w.sql, err = pgxpool.New(t.Context(), w.cfg.DatabaseURL); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.sql.Close)
 	w.db = db
 	w.sink = w.serve(w.kafkaSink(w.cfg.Topic))
 	grave := w.kafkaSink(w.cfg.Topic + ".dead")

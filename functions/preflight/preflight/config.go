@@ -36,12 +36,17 @@ type Database struct {
 	store.Config
 	// ConnectionsNeeded is how many connections all functions together may open; 0 where nobody has counted.
 	ConnectionsNeeded int `envconfig:"CONNECTIONS_NEEDED"`
+	// Logins is one where all functions come in as the same role, which is the default, or each.
+	Logins string `envconfig:"DATABASE_LOGINS"`
 }
 
 // Validate reports the first variable that cannot be.
 func (d Database) Validate() error {
 	if d.ConnectionsNeeded < 0 {
 		return errors.New("CONNECTIONS_NEEDED: at least 0")
+	}
+	if err := d.checkLoginsSetting(); err != nil {
+		return err
 	}
 	return d.Config.Validate()
 }

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -40,6 +41,7 @@ func checkDatabase(ctx context.Context, cfg Database, r *report) {
 		r.fail(name, "%v: %s", s, explainPostgres(err))
 	}
 	s.checkConnections(name, cfg.ConnectionsNeeded, r)
+	checkLogins(ctx, cfg, r)
 }
 
 // checkRegistry reports on tables and rights, in the end with ok if there was nothing to fail for.
@@ -61,6 +63,11 @@ func (s *session) checkRegistry(ctx context.Context, name, url string, r *report
 	if len(absent) > 0 && !s.server.CreateInPublic {
 		r.fail(name, "role %s may not create tables in schema public, where migrate is to make %s: GRANT CREATE ON SCHEMA public TO %s;",
 			s.server.Role, strings.Join(absent, ", "), s.role())
+	}
+	if err := migrations.MayMakeRoles(ctx, s.conn); errors.Is(err, migrations.ErrNoRoles) {
+		r.warn(name, "%v", err)
+	} else if err != nil {
+		return err
 	}
 	if s.pooled {
 		r.warn(name, "a pooler is in between: the functions work through it, migrate needs the address of PostgreSQL itself")

@@ -32,11 +32,12 @@ func TestDatabase(t *testing.T) {
 	t.Parallel()
 
 	s := newStrict(t)
-	s.exec("CREATE ROLE cost LOGIN PASSWORD '"+secret+"'", "CREATE ROLE reader LOGIN PASSWORD '"+secret+"' CONNECTION LIMIT 7",
+	s.exec("CREATE ROLE cost LOGIN CREATEROLE PASSWORD '"+secret+"'", "CREATE ROLE reader LOGIN CREATEROLE PASSWORD '"+secret+"' CONNECTION LIMIT 7",
 		"CREATE ROLE stranger LOGIN PASSWORD '"+secret+"'", "CREATE DATABASE cost OWNER cost", "CREATE DATABASE done OWNER cost", "CREATE DATABASE ros OWNER cost")
 	t.Run("reached or not", func(t *testing.T) { s.testReach(t) })
 	t.Run("rights", func(t *testing.T) { s.testRights(t) })
 	t.Run("ROS", func(t *testing.T) { s.testROS(t) })
+	t.Run("logins", func(t *testing.T) { s.testLogins(t) })
 }
 
 func (s strict) testReach(t *testing.T) {

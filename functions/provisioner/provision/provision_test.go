@@ -26,6 +26,7 @@ import (
 type fixture struct {
 	*testing.T
 	db  *store.Store
+	api *store.Store // what makes changes
 	sql *pgxpool.Pool
 	url string
 }
@@ -36,10 +37,11 @@ func setup(t *testing.T, edit ...func(*provision.Config)) fixture {
 	for _, e := range edit {
 		e(&cfg)
 	}
-	db, sql := storetest.Open(t)
+	address := storetest.Database(t)
+	db := storetest.Store(t, "provisioner", address)
 	srv := httptest.NewServer(provision.New(cfg, db))
 	t.Cleanup(srv.Close)
-	return fixture{T: t, db: db, sql: sql, url: srv.URL}
+	return fixture{T: t, db: db, api: storetest.Store(t, "sources", address), sql: storetest.Pool(t, address), url: srv.URL}
 }
 
 // add stores a source with a cluster and an application.
@@ -48,7 +50,7 @@ func (f fixture) add(org, cluster string) sources.Source {
 	draft := sources.Source{OrgID: org, AccountNumber: "account", Name: "name of " + cluster}
 	draft.SetCluster(cluster)
 	var src sources.Source
-	err := f.db.InTx(f.Context(), func(tx *store.Store) (err error) {
+	err := f.api.For(org).InTx(f.Context(), func(tx *store.Store) (err error) {
 		if src, err = tx.CreateSource(f.Context(), draft); err != nil {
 			return err
 		}
@@ -64,7 +66,7 @@ func (f fixture) add(org, cluster string) sources.Source {
 // change stores what edit makes of a source.
 func (f fixture) change(src sources.Source, edit func(*sources.Source)) sources.Source {
 	f.Helper()
-	err := f.db.InTx(f.Context(), func(tx *store.Store) (err error) {
+	err := f.api.For(src.OrgID).InTx(f.Context(), func(tx *store.Store) (err error) {
 		if src, err = tx.LockSource(f.Context(), src.OrgID, sources.Ref{ID: src.ID}); err != nil {
 			return err
 		}
@@ -371,10 +373,13 @@ func (f fixture) fill(src sources.Source) {
 	schema := "org" + src.OrgID
 	_, err := f.sql.Exec(f.Context(), strings.NewReplacer("T.", schema+".", "$1", "'"+src.UUID+"'").Replace(`
 		CREATE TABLE IF NOT EXISTS public.delayed_celery_tasks (id serial PRIMARY KEY, provider_uuid uuid NOT NULL);
+		GRANT SELECT, DELETE ON public.delayed_celery_tasks TO cost_sources_provisioner;
+		SET LOCAL ROLE cost_sources_provisioner; -- who makes tables in a tenant's schema does so as its owner
 		CREATE TABLE IF NOT EXISTS T.openshift_pod_usage_line_items (source varchar(64), usage_start date) PARTITION BY RANGE (usage_start);
 		CREATE TABLE IF NOT EXISTS T.openshift_pod_usage_line_items_default PARTITION OF T.openshift_pod_usage_line_items DEFAULT;
 		CREATE TABLE IF NOT EXISTS T.reporting_ocpusagelineitem_daily_summary_2026_11
 			PARTITION OF T.reporting_ocpusagelineitem_daily_summary FOR VALUES FROM ('2026-11-01') TO ('2026-12-01');
+		RESET ROLE;
 		INSERT INTO public.delayed_celery_tasks (provider_uuid) VALUES ($1);
 		INSERT INTO T.openshift_pod_usage_line_items VALUES ($1::text, '2026-01-01');
 		INSERT INTO public.reporting_common_costusagereportmanifest (assembly_id, billing_period_start_datetime, num_total_files, provider_id)
@@ -544,7 +549,9 @@ func TestTemplate(t *testing.T) {
 	}
 	_, err = f.sql.Exec(t.Context(), `
 		CREATE SCHEMA template0;
-		CREATE TABLE template0.reporting_tenant_api_provider (uuid uuid PRIMARY KEY, name text NOT NULL, type text NOT NULL, provider_id uuid)`)
+		CREATE TABLE template0.reporting_tenant_api_provider (uuid uuid PRIMARY KEY, name text NOT NULL, type text NOT NULL, provider_id uuid);
+		ALTER SCHEMA template0 OWNER TO cost_sources_provisioner;
+		ALTER TABLE template0.reporting_tenant_api_provider OWNER TO cost_sources_provisioner`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ import (
 type fixture struct {
 	*testing.T
 	db   *store.Store
+	api  *store.Store // what makes changes
 	sql  *pgxpool.Pool
 	url  string
 	sink *sink
@@ -79,7 +80,8 @@ func (s *sink) breakFor(subjects func(string) bool) {
 
 func setup(t *testing.T) fixture {
 	t.Helper()
-	db, sql := storetest.Open(t)
+	address := storetest.Database(t)
+	db := storetest.Store(t, "relay", address)
 	s := &sink{status: http.StatusAccepted}
 	sinkServer := httptest.NewServer(s)
 	t.Cleanup(sinkServer.Close)
@@ -91,7 +93,7 @@ func setup(t *testing.T) fixture {
 	})
 	srv := httptest.NewServer(relay.New(db, dispatcher))
 	t.Cleanup(srv.Close)
-	return fixture{T: t, db: db, sql: sql, url: srv.URL, sink: s}
+	return fixture{T: t, db: db, api: storetest.Store(t, "sources", address).For("org1"), sql: storetest.Pool(t, address), url: srv.URL, sink: s}
 }
 
 // ping sends a tick, which has to be answered with a status, and returns what the sink was sent.
@@ -127,7 +129,7 @@ func (f fixture) tick() (status int, sent []string) {
 func (f fixture) save(ref sources.Ref, event store.EventFunc, edit func(*sources.Source)) sources.Source {
 	f.Helper()
 	var src sources.Source
-	err := f.db.InTx(f.Context(), func(tx *store.Store) (err error) {
+	err := f.api.InTx(f.Context(), func(tx *store.Store) (err error) {
 		if ref == (sources.Ref{}) {
 			src, err = tx.CreateSource(f.Context(), sources.Source{OrgID: "org1", Name: "a"})
 		} else {

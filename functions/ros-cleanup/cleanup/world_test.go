@@ -30,6 +30,7 @@ const soon = events.HandleWithin - 15*time.Second
 type world struct {
 	cfg      cleanup.Config
 	db       *store.Store
+	api      *store.Store  // what makes changes
 	registry *pgxpool.Pool // the same database, for what the store does not do
 	ros      *pgxpool.Pool
 	kruize   *kruizeServer
@@ -37,8 +38,9 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	address := storetest.Database(t)
 	cfg := cleanup.Config{KruizeTimeout: time.Minute, PlainRecords: true}
-	cfg.Database.DatabaseURL, cfg.ROSDatabaseURL, cfg.Database.MaxConns = storetest.Database(t), storetest.Empty(t), 4
+	cfg.Database.DatabaseURL, cfg.ROSDatabaseURL, cfg.Database.MaxConns = storetest.As("ros-cleanup", address), storetest.Empty(t), 4
 	if err := rostest.Load(t.Context(), cfg.ROSDatabaseURL); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +55,8 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(closeDB)
 	w.cfg, w.db = cfg, db
-	w.registry, w.ros = pool(t, cfg.Database.DatabaseURL), pool(t, cfg.ROSDatabaseURL)
+	w.api = storetest.Store(t, "sources", address)
+	w.registry, w.ros = pool(t, address), pool(t, cfg.ROSDatabaseURL)
 	return w
 }
 
@@ -84,10 +87,10 @@ func (w *world) serve(t *testing.T, edits ...func(*cleanup.Config)) string {
 	return server.URL
 }
 
-// inTx changes the registry.
-func (w *world) inTx(t *testing.T, change func(tx *store.Store) error) {
+// inTx changes the registry for an organization.
+func (w *world) inTx(t *testing.T, org string, change func(tx *store.Store) error) {
 	t.Helper()
-	if err := w.db.InTx(t.Context(), change); err != nil {
+	if err := w.api.For(org).InTx(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -95,7 +98,7 @@ func (w *world) inTx(t *testing.T, change func(tx *store.Store) error) {
 // source makes a living source with an application.
 func (w *world) source(t *testing.T, org string) (src sources.Source) {
 	t.Helper()
-	w.inTx(t, func(tx *store.Store) (err error) {
+	w.inTx(t, org, func(tx *store.Store) (err error) {
 		if src, err = tx.CreateSource(t.Context(), sources.Source{OrgID: org, Name: "prod"}); err != nil {
 			return err
 		}
@@ -108,7 +111,7 @@ func (w *world) source(t *testing.T, org string) (src sources.Source) {
 
 func (w *world) deleteSource(t *testing.T, src sources.Source) {
 	t.Helper()
-	w.inTx(t, func(tx *store.Store) error {
+	w.inTx(t, src.OrgID, func(tx *store.Store) error {
 		src, err := tx.LockSource(t.Context(), src.OrgID, sources.Ref{ID: src.ID})
 		if err != nil {
 			return err
@@ -120,7 +123,7 @@ func (w *world) deleteSource(t *testing.T, src sources.Source) {
 
 func (w *world) deleteApplication(t *testing.T, src sources.Source) {
 	t.Helper()
-	w.inTx(t, func(tx *store.Store) error {
+	w.inTx(t, src.OrgID, func(tx *store.Store) error {
 		src, err := tx.LockSource(t.Context(), src.OrgID, sources.Ref{ID: src.ID})
 		if err != nil {
 			return err
@@ -132,7 +135,7 @@ func (w *world) deleteApplication(t *testing.T, src sources.Source) {
 
 // attach gives a source an application again.
 func (w *world) attach(t *testing.T, src sources.Source) error {
-	return w.db.InTx(t.Context(), func(tx *store.Store) error {
+	return w.api.For(src.OrgID).InTx(t.Context(), func(tx *store.Store) error {
 		src, err := tx.LockSource(t.Context(), src.OrgID, sources.Ref{ID: src.ID})
 		if err != nil {
 			return err

@@ -50,12 +50,12 @@ func (c Config) Validate() error {
 type api struct {
 	cfg  Config
 	db   *store.Store
-	wake func(sourceID int64) // says that events of the source have been committed
+	wake func(sources.Source) // says that events of the source have been committed
 }
 
-// New serves the API. wake is called with a source's id after each commit that put events of it into the
+// New serves the API. wake is called with a source after each commit that put events of it into the
 // outbox.
-func New(cfg Config, db *store.Store, wake func(sourceID int64)) http.Handler {
+func New(cfg Config, db *store.Store, wake func(sources.Source)) http.Handler {
 	a := api{cfg: cfg, db: db, wake: wake}
 	routes := append(
 		httpapi.Types("/source_types", httpapi.Type{ID: strconv.Itoa(sources.TypeID), Name: sources.TypeName},
@@ -66,6 +66,9 @@ func New(cfg Config, db *store.Store, wake func(sourceID int64)) http.Handler {
 	)
 	return httpapi.Routes(identity.New(cfg.Identity).Require, routes...)
 }
+
+// own is the store as the caller's organization sees it.
+func (a api) own(r *http.Request) *store.Store { return a.db.For(identity.OrgID(r.Context())) }
 
 // fields are what the list of sources can be filtered and ordered by.
 var fields = httpapi.Fields{
@@ -103,13 +106,21 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	include, err := httpapi.ParseInclude(r)
+	if err != nil {
+		return err
+	}
 	org := identity.OrgID(r.Context())
+	var src sources.Source
 	views, err := a.views(r.Context(), org, func(db *store.Store) ([]sources.Source, error) {
-		src, err := db.Source(r.Context(), org, ref)
+		src, err = db.SourceWith(r.Context(), org, ref, include)
 		return []sources.Source{src}, err
 	})
 	if err != nil {
 		return err
+	}
+	if include.Deleted {
+		views[0].deletion = &deletion{sources.TimeOf(src.DeletedAt), src.Removal()}
 	}
 	return httpapi.WriteJSON(w, http.StatusOK, views[0])
 }
@@ -124,7 +135,7 @@ func (a api) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var made sources.Source // stays empty where an earlier answer is given again
-	answer, err := a.db.Once(r.Context(), key, httpapi.Refused, func(tx *store.Store) (sources.Answer, error) {
+	answer, err := a.own(r).Once(r.Context(), key, httpapi.Refused, func(tx *store.Store) (sources.Answer, error) {
 		src, err := a.store(r.Context(), tx, raw)
 		if err != nil {
 			return sources.Answer{}, err
@@ -139,7 +150,7 @@ func (a api) create(w http.ResponseWriter, r *http.Request) error {
 		httpapi.WriteAnswer(w, answer)
 		return nil
 	}
-	a.wake(made.ID)
+	a.wake(made)
 	return a.reply(w, r, http.StatusCreated, a.await(r.Context(), made))
 }
 
@@ -172,7 +183,7 @@ func (a api) await(ctx context.Context, src sources.Source) sources.Source {
 			return src
 		case <-time.After(pause):
 		}
-		now, err := a.db.Source(ctx, src.OrgID, sources.Ref{ID: src.ID})
+		now, err := a.db.For(src.OrgID).Source(ctx, src.OrgID, sources.Ref{ID: src.ID})
 		if err != nil {
 			return src // the source is made; what has become of it is for another request to ask
 		}
@@ -204,7 +215,7 @@ func (a api) change(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var src sources.Source
-	err = a.db.InTx(r.Context(), func(tx *store.Store) error {
+	err = a.own(r).InTx(r.Context(), func(tx *store.Store) error {
 		if src, err = tx.LockSource(r.Context(), identity.OrgID(r.Context()), ref); err != nil {
 			return err
 		}
@@ -213,7 +224,7 @@ func (a api) change(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a.wake(src.ID)
+	a.wake(src)
 	return a.reply(w, r, http.StatusOK, src)
 }
 
@@ -223,7 +234,7 @@ func (a api) delete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var src sources.Source
-	err = a.db.InTx(r.Context(), func(tx *store.Store) error {
+	err = a.own(r).InTx(r.Context(), func(tx *store.Store) error {
 		if src, err = tx.LockSource(r.Context(), identity.OrgID(r.Context()), ref); err != nil {
 			return err
 		}
@@ -237,7 +248,7 @@ func (a api) delete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a.wake(src.ID)
+	a.wake(src)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -248,11 +259,11 @@ func (a api) stats(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	org := identity.OrgID(r.Context())
-	src, err := a.db.Source(r.Context(), org, ref)
+	src, err := a.own(r).Source(r.Context(), org, ref)
 	if err != nil {
 		return err
 	}
-	stats, err := a.db.Stats(r.Context(), org, src)
+	stats, err := a.own(r).Stats(r.Context(), org, src)
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ func serve(t *testing.T, edit ...func(*sourcesapi.Config)) (apitest.Client, *sto
 	for _, e := range edit {
 		e(&cfg)
 	}
-	db := storetest.New(t)
-	return apitest.Serve(t, sourcesapi.New(cfg, db, func(int64) {}), "org1"), db
+	db := storetest.New(t, "sources")
+	return apitest.Serve(t, sourcesapi.New(cfg, db, func(sources.Source) {}), "org1"), db
 }
 
 func TestCreate(t *testing.T) {
@@ -121,7 +121,7 @@ func TestCreateWithCluster(t *testing.T) {
 		if state := got.Body["provisioning"].(map[string]any)["state"]; state != "pending" {
 			t.Errorf("state = %v, want pending", state)
 		}
-		src, err := db.Source(t.Context(), "org1", sources.Ref{UUID: got.Body["uuid"].(string)})
+		src, err := db.For("org1").Source(t.Context(), "org1", sources.Ref{UUID: got.Body["uuid"].(string)})
 		if err != nil || !src.WantsProvider() {
 			t.Errorf("the registry has %+v, %v; want an application beside it", src, err)
 		}

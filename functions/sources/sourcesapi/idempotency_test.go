@@ -96,8 +96,8 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 func TestIdempotencyKeyInWork(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
-	c := apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, func(int64) {}), "org1")
+	db, sql := storetest.Open(t, "sources")
+	c := apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, func(sources.Source) {}), "org1")
 	c.Key = "key"
 	tx, err := sql.Begin(t.Context())
 	if err != nil {
@@ -121,8 +121,8 @@ func TestIdempotencyKeyInWork(t *testing.T) {
 func TestIdempotencyKeyExpires(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
-	c := apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, func(int64) {}), "org1")
+	db, sql := storetest.Open(t, "sources")
+	c := apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, func(sources.Source) {}), "org1")
 	c.Key = "key"
 	first := c.Want(t, 201, "POST", "/sources", `{"name": "a", "source_type_id": "1"}`)
 	if _, err := sql.Exec(t.Context(), `UPDATE sources.idempotency_key SET created_at = now() - interval '25 hours'`); err != nil {
@@ -137,10 +137,10 @@ func TestIdempotencyKeyExpires(t *testing.T) {
 func TestCreateWait(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "sources")
 	woken := make(chan int64, 1)
 	cfg := sourcesapi.Config{Identity: apitest.Identity, CreateWait: 10 * time.Second}
-	c := apitest.Serve(t, sourcesapi.New(cfg, db, func(id int64) { woken <- id }), "org1")
+	c := apitest.Serve(t, sourcesapi.New(cfg, db, func(src sources.Source) { woken <- src.ID }), "org1")
 	c.Key = "key"
 	provisioned := make(chan error, 1)
 	go func() {
@@ -186,7 +186,7 @@ func TestCrashBetweenChangeAndAnswer(t *testing.T) {
 	key := &sources.IdempotencyKey{OrgID: "org1", Path: "/p", Key: "k", Body: []byte("b")}
 	refuse := func(error) (sources.Answer, bool) { return sources.Answer{}, false }
 	change := func(fail error) error {
-		_, err := db.Once(t.Context(), key, refuse, func(tx *store.Store) (sources.Answer, error) {
+		_, err := db.For("org1").Once(t.Context(), key, refuse, func(tx *store.Store) (sources.Answer, error) {
 			src, err := tx.CreateSource(t.Context(), sources.Source{OrgID: "org1", Name: "a"})
 			if err == nil {
 				err = tx.SaveSource(t.Context(), &src, events.SourceCreated)
@@ -206,7 +206,7 @@ func TestCrashBetweenChangeAndAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, count, err := db.Sources(t.Context(), "org1", sources.Query{Limit: 1}); count != 1 || err != nil {
+	if _, count, err := db.For("org1").Sources(t.Context(), "org1", sources.Query{Limit: 1}); count != 1 || err != nil {
 		t.Errorf("%d sources were made, %v; want one", count, err)
 	}
 }

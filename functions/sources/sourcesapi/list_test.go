@@ -11,6 +11,7 @@ import (
 	"github.com/insights-onprem/cost-sources/functions/sources/sourcesapi"
 	"github.com/insights-onprem/cost-sources/shared/httpapi"
 	"github.com/insights-onprem/cost-sources/shared/httpapi/apitest"
+	"github.com/insights-onprem/cost-sources/shared/sources"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
@@ -194,7 +195,7 @@ func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{"name=a", "filter[name][eq]=a", "filter[]=x", "limit=-1&offset=9", "paused=", "uuid=,", "filter[source_type_id]=1,2", "order_by=-name", "name=%00%ff"} {
 		f.Add(seed)
 	}
-	h := sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, storetest.New(f), func(int64) {})
+	h := sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, storetest.New(f, "sources"), func(sources.Source) {})
 	srv := httptest.NewServer(h)
 	f.Cleanup(srv.Close)
 	other := apitest.Client{URL: srv.URL, Org: "org2"}
@@ -219,7 +220,7 @@ func FuzzBody(f *testing.F) {
 	for _, seed := range []string{`{"name": "a", "source_type_id": "1"}`, `{"name": "a", "source_type_id": 3, "billing_source": {"a": 1e99999}, "paused": true}`, `[`, `{"name": null}`, `{"name":"\ud800","source_type":"ocp","authentication":{"credentials":{"cluster_id":"x"}}}`} {
 		f.Add(seed)
 	}
-	h := sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, storetest.New(f), func(int64) {})
+	h := sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, storetest.New(f, "sources"), func(sources.Source) {})
 	f.Fuzz(func(t *testing.T, body string) {
 		request := httptest.NewRequest("POST", httpapi.Prefix+"/sources", strings.NewReader(body))
 		request.Header.Set("X-Rh-Identity", apitest.Header("org1"))

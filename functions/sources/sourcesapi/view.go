@@ -38,6 +38,8 @@ type view struct {
 	AdditionalContext sources.Object      `json:"additional_context"`
 	Created           sources.Time        `json:"created_timestamp"`
 	Updated           sources.Time        `json:"updated_timestamp"`
+
+	*deletion // only where it is asked for
 }
 
 type authentication struct {
@@ -49,12 +51,20 @@ type provisioning struct {
 	Reason   string        `json:"reason"`
 	Attempts int           `json:"attempts"`
 	Updated  sources.Time  `json:"updated_timestamp"`
+
+	History []sources.Stage `json:"history,omitempty"` // only where it is asked for: then there is a state at least
+}
+
+// deletion is what is shown of a source that may be gone; both are null for a living one.
+type deletion struct {
+	Deleted *sources.Time    `json:"deleted_timestamp"`
+	Removal *sources.Removal `json:"removal"`
 }
 
 // views are the sources that find finds, with what Koku's tables say about them.
 func (a api) views(ctx context.Context, org string, find func(db *store.Store) ([]sources.Source, error)) ([]view, error) {
 	views := []view{}
-	err := a.db.OnOne(ctx, func(db *store.Store) error {
+	err := a.db.For(org).OnOne(ctx, func(db *store.Store) error {
 		page, err := find(db)
 		if err != nil {
 			return err
@@ -75,7 +85,7 @@ func viewOf(src sources.Source, d sources.Details) view {
 		Authentication: authentication{shown(src.Credentials)}, BillingSource: src.BillingSource,
 		ProviderLinked: d.ProviderLinked, Active: d.ProviderActive && !src.Paused && shows(src.State), Paused: src.Paused,
 		Availability:     src.Availability(),
-		Provisioning:     provisioning{src.State, src.Reason, src.Attempts, sources.Time{Time: src.StateAt}},
+		Provisioning:     provisioning{src.State, src.Reason, src.Attempts, sources.Time{Time: src.StateAt}, src.History},
 		CurrentMonthData: d.CurrentMonthData, PreviousMonthData: d.PreviousMonthData, HasData: d.HasData,
 		LastPayload: sources.TimeOf(d.LastPayloadAt), LastPolling: polling(d.LastPolling),
 		Status: d.Status, Infrastructure: struct{}{}, CostModels: d.CostModels, AdditionalContext: d.AdditionalContext,

@@ -10,29 +10,41 @@ import (
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
-// New opens a store on a fresh, migrated database of the test's own. It is closed when the test ends.
-func New(t testing.TB) *store.Store {
+// New opens a store of a function, by the name of its folder and with its role, on a fresh, migrated database of the
+// test's own. It is closed when the test ends.
+func New(t testing.TB, function string) *store.Store {
 	t.Helper()
-	db, _ := Open(t)
-	return db
+	return Store(t, function, Database(t))
 }
 
-// Open is New with a way into the database that goes round the store, for what tests want to see and to
-// break.
-func Open(t testing.TB) (*store.Store, *pgxpool.Pool) {
+// Store is New on a database that is there.
+func Store(t testing.TB, function, address string) *store.Store {
 	t.Helper()
-	url := Database(t)
-	db, closeDB, err := store.Open(store.Config{DatabaseURL: url, MaxConns: 20})
+	db, closeDB, err := store.Open(store.Config{DatabaseURL: As(function, address), MaxConns: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(closeDB)
-	sql, err := pgxpool.New(t.Context(), url)
+	return db
+}
+
+// Open is New with a way into the database that goes round the store and its role, for what tests want to see and to
+// break.
+func Open(t testing.TB, function string) (*store.Store, *pgxpool.Pool) {
+	t.Helper()
+	address := Database(t)
+	return Store(t, function, address), Pool(t, address)
+}
+
+// Pool is that way into a database that is there.
+func Pool(t testing.TB, address string) *pgxpool.Pool {
+	t.Helper()
+	sql, err := pgxpool.New(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sql.Close)
-	return db, sql
+	return sql
 }
 
 // Connect opens a connection that closes with the test.

@@ -25,7 +25,7 @@ func Database(t testing.TB) string {
 	t.Helper()
 	if external() != "" {
 		address := Empty(t)
-		if err := migrations.Public(t.Context(), address); err != nil {
+		if err := Migrate(t.Context(), address); err != nil {
 			t.Fatalf("make the tables for a test: %v", err)
 		}
 		return address
@@ -34,7 +34,34 @@ func Database(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("no database to test with: %v", err)
 	}
-	return create(t, " TEMPLATE "+template)
+	address := create(t, " TEMPLATE "+template)
+	// What a role may do in a database is copied with it, but not what it may do with the database.
+	const grant = `DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO cost_sources_provisioner', current_database()); END $$`
+	if err := execute(t.Context(), address, grant); err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// Migrate makes all tables that are there once, and the functions' roles with their rights in them.
+func Migrate(ctx context.Context, address string) error {
+	if err := migrations.Public(ctx, address); err != nil {
+		return err
+	}
+	return migrations.Roles(ctx, address)
+}
+
+// As is the address of a database for a function, by the name of its folder: with the role that it has when it is
+// deployed, and no right beyond that role's.
+func As(function, address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err) // Database's addresses are URLs
+	}
+	query := u.Query()
+	query.Set("role", migrations.Role(function))
+	u.RawQuery = query.Encode()
+	return u.String()
 }
 
 // Empty is Database without any tables.
@@ -106,7 +133,7 @@ var sharedTemplate = sync.OnceValues(func() (name string, err error) {
 	if err := s.CreateDatabase(ctx, template); err != nil {
 		return "", err
 	}
-	return template, migrations.Public(ctx, s.URL(template))
+	return template, Migrate(ctx, s.URL(template))
 })
 
 // execute runs one statement. It does without pgx's types: to set those up takes longer than all the rest.

@@ -1,0 +1,170 @@
+package migrations
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed roles.sql
+var rolesSQL string
+
+// provisionerRole owns the tenants' schemas that we make.
+const provisionerRole = "cost_sources_provisioner"
+
+// Role is the role of a function, by the name of its folder.
+func Role(function string) string { return "cost_sources_" + strings.ReplaceAll(function, "-", "_") }
+
+// ErrNoRoles is the error of Roles where the roles are not there and cannot be made. The functions can then only
+// work as whoever owns the tables.
+var ErrNoRoles = errors.New("the functions have no roles of their own")
+
+// Roles makes the roles of the functions where they are not there, and gives each the rights that it needs and no
+// others (roles.sql), all in one transaction. It comes after Public. Whoever runs it becomes a member of all of
+// them, the provisioner's among them, which owns the tenants; and the provisioner one of Koku's, where Koku owns them. The error is
+// ErrNoRoles with what to do about it, or what PostgreSQL says.
+func Roles(ctx context.Context, databaseURL string) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return fmt.Errorf("make roles: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := MayMakeRoles(ctx, conn); err != nil {
+		return err
+	}
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lockID("roles")); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, rolesSQL); err != nil {
+			return err
+		}
+		return giveTenants(ctx, tx)
+	})
+	return wrap("give the functions' roles their rights", err)
+}
+
+// MayMakeRoles returns ErrNoRoles, with what to do about it, where a role is missing that this connection may not make.
+func MayMakeRoles(ctx context.Context, conn *pgx.Conn) error {
+	var missing []string
+	var may bool
+	err := conn.QueryRow(ctx, `
+		SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user),
+			ARRAY (SELECT format('CREATE ROLE %I;', name) FROM unnest($1::text[]) WITH ORDINALITY AS roles (name, place)
+			       WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY place)`, allRoles()).Scan(&may, &missing)
+	if err != nil {
+		return fmt.Errorf("look for roles: %w", err)
+	}
+	if may || len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w, and this one may not make any, so that all have its rights: have somebody who may run: %s",
+		ErrNoRoles, strings.Join(missing, " "))
+}
+
+// Functions are those with a role of their own, by the names of their folders.
+var Functions = []string{"sources", "applications", "provisioner", "ros-cleanup", "relay", "dead-letters"}
+
+func allRoles() (roles []string) {
+	for _, function := range Functions {
+		roles = append(roles, Role(function))
+	}
+	return roles
+}
+
+// giveTenants has the provisioner make tenants, and work on those that are there.
+func giveTenants(ctx context.Context, tx pgx.Tx) error {
+	for _, give := range []func(context.Context, pgx.Tx) error{giveCreate, joinKoku, giveCostModels, giveOldTenants} {
+		if err := give(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveCreate lets the provisioner make schemas. PostgreSQL only warns where we have the right and may not give it.
+func giveCreate(ctx context.Context, tx pgx.Tx) error {
+	var database string
+	var given bool
+	err := tx.QueryRow(ctx, `SELECT current_database()`).Scan(&database)
+	if err != nil {
+		return err
+	}
+	grant := "GRANT CREATE ON DATABASE " + pgx.Identifier{database}.Sanitize() + " TO " + provisionerRole
+	const look = `SELECT has_database_privilege($1, current_database(), 'CREATE')`
+	if err := tx.QueryRow(ctx, look, provisionerRole).Scan(&given); err != nil || given {
+		return err
+	}
+	if _, err := tx.Exec(ctx, grant); err != nil {
+		return wrap(grant, err)
+	}
+	if err := tx.QueryRow(ctx, look, provisionerRole).Scan(&given); err != nil || given {
+		return err
+	}
+	return fmt.Errorf("the provisioner makes schemas, and we may not let it: have the database's owner run: %s;", grant)
+}
+
+// joinKoku makes the provisioner a member of the roles that own Koku's tables and tenants, where the database is
+// Koku's: there tenants are Koku's, also those that we have its function make.
+func joinKoku(ctx context.Context, tx pgx.Tx) error {
+	rows, _ := tx.Query(ctx, `
+		SELECT DISTINCT pg_get_userbyid(owner)::text
+		FROM (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.api_provider')
+		      UNION ALL
+		      SELECT n.nspowner FROM public.api_tenant t JOIN pg_namespace n ON n.nspname = t.schema_name
+		      WHERE n.nspname <> 'public' AND to_regclass(format('%I.`+tenantVersions+`', n.nspname)) IS NULL) owners (owner)
+		WHERE to_regclass('public.django_migrations') IS NOT NULL AND NOT pg_has_role($1, owner, 'MEMBER')`,
+		provisionerRole) // its error comes out of Collect
+	owners, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return wrap("look for Koku's roles", err)
+	}
+	for _, owner := range owners {
+		grant := "GRANT " + pgx.Identifier{owner}.Sanitize() + " TO " + provisionerRole
+		if _, err := tx.Exec(ctx, grant); err != nil {
+			return fmt.Errorf("the provisioner works on the tenants of Koku's role %s, and we may not let it: have somebody who may run: %s; (%w)",
+				owner, grant, err)
+		}
+	}
+	return nil
+}
+
+// giveCostModels gives the function that reads tenants' schemas to who may read them.
+func giveCostModels(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `
+		DO $$ BEGIN
+			IF (SELECT pg_get_userbyid(proowner) FROM pg_proc
+			    WHERE oid = 'sources.cost_models(text, uuid[])'::regprocedure) <> 'cost_sources_provisioner' THEN
+				GRANT CREATE ON SCHEMA sources TO cost_sources_provisioner; -- which an owner must have to become one
+				ALTER FUNCTION sources.cost_models(text, uuid[]) OWNER TO cost_sources_provisioner;
+				REVOKE CREATE ON SCHEMA sources FROM cost_sources_provisioner;
+			END IF;
+		END $$`)
+	return wrap("give away sources.cost_models", err)
+}
+
+// giveOldTenants gives the provisioner rights in tenants of ours that were made before it had a role.
+func giveOldTenants(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `
+		DO $$
+		DECLARE
+			tenant text;
+		BEGIN
+			FOR tenant IN
+				SELECT n.nspname
+				FROM pg_class c
+				JOIN pg_namespace n ON n.oid = c.relnamespace
+				JOIN public.api_tenant t ON t.schema_name::text = n.nspname::text
+				WHERE c.relname = '`+tenantVersions+`' AND c.relkind = 'r'
+					AND NOT has_schema_privilege('cost_sources_provisioner', n.oid, 'USAGE')
+			LOOP
+				EXECUTE format('GRANT USAGE ON SCHEMA %I TO cost_sources_provisioner', tenant);
+				EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO cost_sources_provisioner', tenant);
+			END LOOP;
+		END $$`)
+	return wrap("give rights in tenants", err)
+}
