@@ -108,29 +108,92 @@ func giveCreate(ctx context.Context, tx pgx.Tx) error {
 	return fmt.Errorf("the provisioner makes schemas, and we may not let it: have the database's owner run: %s;", grant)
 }
 
-// joinKoku makes the provisioner a member of the roles that own Koku's tables and tenants, where the database is
-// Koku's: there tenants are Koku's, also those that we have its function make.
-func joinKoku(ctx context.Context, tx pgx.Tx) error {
-	rows, _ := tx.Query(ctx, `
+// kokuOwners are the roles that own Koku's tables and tenants, where the database is Koku's, and of which the
+// provisioner is no member. There tenants are Koku's, also those that we have its function make.
+func kokuOwners(ctx context.Context, db interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}) (owners []string, err error) {
+	var koku bool
+	err = db.QueryRow(ctx, `
+		SELECT to_regclass('public.django_migrations') IS NOT NULL AND to_regclass('public.api_tenant') IS NOT NULL`).Scan(&koku)
+	if err != nil || !koku {
+		return nil, wrap("look for Koku", err)
+	}
+	rows, _ := db.Query(ctx, `
 		SELECT DISTINCT pg_get_userbyid(owner)::text
 		FROM (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.api_provider')
 		      UNION ALL
 		      SELECT n.nspowner FROM public.api_tenant t JOIN pg_namespace n ON n.nspname = t.schema_name
-		      WHERE n.nspname <> 'public' AND to_regclass(format('%I.`+tenantVersions+`', n.nspname)) IS NULL) owners (owner)
-		WHERE to_regclass('public.django_migrations') IS NOT NULL AND NOT pg_has_role($1, owner, 'MEMBER')`,
+		      WHERE n.nspname <> 'public' AND NOT EXISTS (
+		          SELECT FROM pg_class v WHERE v.relnamespace = n.oid AND v.relname = '`+tenantVersions+`')) owners (owner)
+		WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND pg_has_role(oid, owner, 'MEMBER'))`,
 		provisionerRole) // its error comes out of Collect
-	owners, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	owners, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return owners, wrap("look for Koku's roles", err)
+}
+
+// joinKoku makes the provisioner a member of the roles that own what is Koku's.
+func joinKoku(ctx context.Context, tx pgx.Tx) error {
+	owners, err := kokuOwners(ctx, tx)
 	if err != nil {
-		return wrap("look for Koku's roles", err)
+		return err
 	}
 	for _, owner := range owners {
-		grant := "GRANT " + pgx.Identifier{owner}.Sanitize() + " TO " + provisionerRole
-		if _, err := tx.Exec(ctx, grant); err != nil {
-			return fmt.Errorf("the provisioner works on the tenants of Koku's role %s, and we may not let it: have somebody who may run: %s; (%w)",
-				owner, grant, err)
+		if _, err := tx.Exec(ctx, grantOwner(owner)); err != nil {
+			return fmt.Errorf("the provisioner works on what belongs to Koku's role %s, and we may not let it: have somebody who may run: %s; (%w)",
+				owner, grantOwner(owner), err)
 		}
 	}
 	return nil
+}
+
+func grantOwner(owner string) string {
+	return "GRANT " + pgx.Identifier{owner}.Sanitize() + " TO " + provisionerRole
+}
+
+// CheckRoles looks whether Roles can let the provisioner work on what is Koku's, and changes nothing. Its error is a
+// *MisfitError with who may do so and how, or why it could not look. Where the functions get no roles of their own,
+// there is nothing to look for.
+func CheckRoles(ctx context.Context, databaseURL string) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return fmt.Errorf("look at Koku's roles: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := MayMakeRoles(ctx, conn); errors.Is(err, ErrNoRoles) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	owners, err := kokuOwners(ctx, conn)
+	if err != nil {
+		return err
+	}
+	var findings []string
+	for _, owner := range owners {
+		may, err := mayGrant(ctx, conn, owner)
+		if err != nil {
+			return err
+		}
+		if !may {
+			findings = append(findings, fmt.Sprintf("they belong to %s, of which the provisioner's role has to be a member, and this role may not make it one: "+
+				"have somebody who may run: CREATE ROLE %s; (unless it is there) %s;", owner, provisionerRole, grantOwner(owner)))
+		}
+	}
+	if len(findings) > 0 {
+		return &MisfitError{Findings: findings}
+	}
+	return nil
+}
+
+// mayGrant: until PostgreSQL 16, whoever may make roles may give any away but a superuser.
+func mayGrant(ctx context.Context, conn *pgx.Conn, owner string) (may bool, err error) {
+	err = conn.QueryRow(ctx, `
+		SELECT me.rolsuper OR pg_has_role(me.oid, owner.oid, 'MEMBER WITH ADMIN OPTION')
+			OR current_setting('server_version_num')::int < 160000 AND me.rolcreaterole AND NOT owner.rolsuper
+		FROM pg_roles me, pg_roles owner WHERE me.rolname = current_user AND owner.rolname = $1`, owner).Scan(&may)
+	return may, wrap("look at role "+owner, err)
 }
 
 // giveCostModels gives the function that reads tenants' schemas to who may read them.

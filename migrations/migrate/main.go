@@ -1,5 +1,5 @@
 // Migrate brings a database to the newest version: the tables that are there once, then the sources that Koku has made,
-// then every tenant of ours, several at a time. It may be stopped at any point and run again, and does then what is
+// then the roles of the functions with their rights, then every tenant of ours, several at a time. It may be stopped at any point and run again, and does then what is
 // left. A tenant that cannot be migrated does not stop the others; which those were, and why, is said at the end, and
 // the exit status is 1.
 //
@@ -112,6 +112,9 @@ func migrate(ctx context.Context, address string, cfg config, opts options, stdo
 	if err := migrations.CheckShared(ctx, address, cfg.TemplateSchema); err != nil {
 		return err
 	}
+	if err := migrations.CheckRoles(ctx, address); err != nil {
+		return err
+	}
 	highest, err := takeover.Prepare(ctx, address, cfg.ROSDatabaseURL)
 	if err != nil {
 		return err
@@ -124,7 +127,24 @@ func migrate(ctx context.Context, address string, cfg config, opts options, stdo
 	if err := errors.Join(taken.Print(stdout), err); err != nil {
 		return err
 	}
+	if err := giveRoles(ctx, log, address); err != nil {
+		return err
+	}
 	return migrateTenants(ctx, log, address, opts.workers, stderr)
+}
+
+// giveRoles goes on without roles where they cannot be made: the functions then work as before there were any.
+func giveRoles(ctx context.Context, log *slog.Logger, address string) error {
+	err := migrations.Roles(ctx, address)
+	switch {
+	case errors.Is(err, migrations.ErrNoRoles):
+		log.WarnContext(ctx, "the functions are not told apart", "err", err)
+	case err != nil:
+		return err
+	default:
+		log.InfoContext(ctx, "every function has a role with its rights")
+	}
+	return nil
 }
 
 func migrateTenants(ctx context.Context, log *slog.Logger, address string, workers int, stderr io.Writer) error {

@@ -1,0 +1,91 @@
+package migrations_test
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/insights-onprem/cost-sources/migrations"
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
+	"github.com/insights-onprem/cost-sources/tests/koku"
+)
+
+// TestRights: each role has the rights that its function needs, and nothing else of the registry or of public.
+func TestRights(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	newTenants(t, address, "org1")
+	rights := func(role string) []string {
+		return lines(t, address, `
+			SELECT format('%s.%s %s', n.nspname, c.relname, string_agg(p, ' ' ORDER BY place))
+			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+				unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) WITH ORDINALITY AS privilege (p, place)
+			WHERE n.nspname IN ('sources', 'public', 'org1') AND c.relkind IN ('r', 'p', 'v')
+				AND CASE WHEN p IN ('SELECT', 'INSERT', 'UPDATE') THEN has_any_column_privilege($1, c.oid, p) ELSE has_table_privilege($1, c.oid, p) END
+			GROUP BY n.nspname, c.relname ORDER BY 1`, role)
+	}
+	api := []string{"public.api_sources SELECT INSERT UPDATE DELETE", "sources.application SELECT INSERT UPDATE",
+		"sources.idempotency_key SELECT INSERT UPDATE DELETE", "sources.outbox SELECT INSERT UPDATE DELETE",
+		"sources.outbox_lease SELECT INSERT UPDATE DELETE", "sources.source SELECT INSERT UPDATE"}
+	for function, want := range map[string][]string{
+		"applications": api,
+		"sources": append([]string{"public.api_customer SELECT", "public.api_provider SELECT", "public.api_providerinfrastructuremap SELECT",
+			api[0], "public.reporting_common_costusagereportmanifest SELECT", "public.reporting_common_costusagereportstatus SELECT"}, api[1:]...),
+		"ros-cleanup":  {"public.api_sources SELECT", "sources.application SELECT", "sources.source SELECT UPDATE"},
+		"dead-letters": {"sources.application SELECT", "sources.redrive SELECT INSERT", "sources.source SELECT"},
+		"relay": {"sources.application SELECT", "sources.health SELECT", "sources.idempotency_key SELECT DELETE", "sources.outbox SELECT INSERT UPDATE DELETE",
+			"sources.outbox_lease SELECT INSERT UPDATE DELETE", "sources.redrive SELECT DELETE", "sources.relay_run SELECT INSERT UPDATE",
+			"sources.source SELECT UPDATE DELETE"},
+	} {
+		if diff := cmp.Diff(want, rights(migrations.Role(function))); diff != "" {
+			t.Errorf("the rights of %s (-want +got):\n%s", function, diff)
+		}
+	}
+	if got := lines(t, address, `SELECT column_name::text FROM information_schema.columns
+		WHERE table_schema = 'public' AND table_name = 'api_provider' AND column_name = 'authentication_id'
+			AND has_column_privilege('cost_sources_sources', 'public.api_provider', column_name, 'SELECT')`); len(got) > 0 {
+		t.Error("the sources API may read which credentials a provider has")
+	}
+}
+
+// TestRightsGo: what a role was given and does not need goes with the next run.
+func TestRightsGo(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	storetest.Execute(t, address, `GRANT DELETE ON sources.source TO cost_sources_sources`, `GRANT SELECT ON public.api_providerauthentication TO cost_sources_relay`)
+	if err := migrations.Roles(t.Context(), address); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, address, `SELECT 'kept' WHERE has_table_privilege('cost_sources_sources', 'sources.source', 'DELETE')
+		OR has_table_privilege('cost_sources_relay', 'public.api_providerauthentication', 'SELECT')`); len(got) > 0 {
+		t.Error("a right that no function needs was kept")
+	}
+}
+
+// TestCheckRoles: whether the provisioner can be let to Koku's tenants is found out before anything is changed.
+func TestCheckRoles(t *testing.T) {
+	t.Parallel()
+
+	address := koku.Database(t)
+	login, err := url.Parse(koku.Login(t, address)) // no more than a role that owns something
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := login.User.Username()
+	migrating := koku.Login(t, address, "GRANT "+koku.Role+", cost_sources_provisioner TO R", "GRANT "+owner+" TO R",
+		"GRANT CREATE ON SCHEMA public TO "+owner, "ALTER TABLE public.api_provider OWNER TO "+owner)
+	err = migrations.CheckRoles(t.Context(), migrating)
+	misfit, ok := errors.AsType[*migrations.MisfitError](err)
+	if !ok || !strings.Contains(strings.Join(misfit.Findings, " "), `GRANT "`+owner+`" TO cost_sources_provisioner;`) {
+		t.Errorf("CheckRoles() = %v, want the statement that mends it", err)
+	}
+	storetest.Execute(t, address, "GRANT "+owner+" TO cost_sources_provisioner")
+	if err := migrations.CheckRoles(t.Context(), migrating); err != nil && strings.Contains(err.Error(), owner) {
+		t.Errorf("CheckRoles() = %v with the provisioner a member", err)
+	}
+}
