@@ -23,7 +23,8 @@ func (w *world) configure(version string, more map[string]string) error {
 	}
 	lines := []string{string(site)}
 	for _, settings := range []map[string]string{{
-		"NAMESPACE": w.namespace, "HOST": w.host, "VERSION": version,
+		"DATABASE_LOGINS": map[bool]string{true: "each", false: "one"}[len(w.logins) > 0],
+		"NAMESPACE":       w.namespace, "HOST": w.host, "VERSION": version,
 		"KAFKA_BOOTSTRAP": strings.Join(w.brokers, ","), "TOPIC": topic, "DEAD_TOPIC": deadTopic,
 		"AUTH_MODE": "jwt", "OIDC_ISSUER": w.issuer.url, "OIDC_AUDIENCE": audience, "KRUIZE_URL": w.kruizeURL,
 	}, more} {

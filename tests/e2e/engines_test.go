@@ -8,10 +8,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup/rostest"
+	"github.com/insights-onprem/cost-sources/migrations"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/kafka"
 )
@@ -19,6 +23,7 @@ import (
 // engines are what the functions stand on, at addresses that pods reach.
 type engines struct {
 	databaseURL, rosURL string
+	logins              map[string]string // each function's own address of the database; none in one of somebody else's
 	brokers             []string
 	issuer              *issuer
 	kruize              rostest.Kruize
@@ -55,8 +60,33 @@ func (e *engines) startDatabases(ctx context.Context, host string) error {
 			}
 		}
 		e.databaseURL, e.rosURL = server.URL("cost"), server.URL("ros")
+		if err := e.makeLogins(ctx); err != nil {
+			return err
+		}
 	}
 	return rostest.Load(ctx, e.rosURL)
+}
+
+// makeLogins makes what an operator makes before the first deployment: a role for each function that can log in.
+func (e *engines) makeLogins(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, e.databaseURL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	e.logins = map[string]string{}
+	for _, function := range functions {
+		if _, err := conn.Exec(ctx, "CREATE ROLE "+migrations.Role(function)+" LOGIN"); err != nil {
+			return err
+		}
+		u, err := url.Parse(e.databaseURL)
+		if err != nil {
+			return err
+		}
+		u.User = url.User(migrations.Role(function))
+		e.logins[function] = u.String()
+	}
+	return nil
 }
 
 func (e *engines) startKafka(ctx context.Context, host string) error {

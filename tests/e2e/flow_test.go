@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup/rostest"
+	"github.com/insights-onprem/cost-sources/migrations"
 )
 
 // TestFlow is the flow of the README: a source, its application, its provider; and all of it gone after the delete.
@@ -30,6 +31,9 @@ func TestFlow(t *testing.T) {
 	w.awaitProvider(t, org, cluster)
 	if got := c.want(t, 200, "GET", fmt.Sprintf("/sources/%d", id), ""); got.body["availability_status"] != "available" || got.body["provider_linked"] != true {
 		t.Errorf("with a provider the source is %s", got.text)
+	}
+	if owner := query[string](t, w.sql, `SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'org' || $1`, org); len(w.logins) > 0 && owner != migrations.Role("provisioner") {
+		t.Errorf("the tenant was made by %s, not by the provisioner's role", owner)
 	}
 	for _, list := range []string{"/sources", "/source_types", "/applications", "/application_types"} {
 		c.want(t, 200, "GET", list, "")

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,8 +107,10 @@ func (w *world) firstDeploy(ctx context.Context) error {
 	secret := func(name, key, value string) map[string]any {
 		return object("Secret", name, map[string]any{"stringData": map[string]string{key: value}})
 	}
+	addresses := map[string]string{"url": w.databaseURL}
+	maps.Copy(addresses, w.logins)
 	return errors.Join(
-		w.apply(ctx, secret("cost-sources-database", "url", w.databaseURL), secret("cost-sources-ros", "url", w.rosURL),
+		w.apply(ctx, object("Secret", "cost-sources-database", map[string]any{"stringData": addresses}), secret("cost-sources-ros", "url", w.rosURL),
 			secret("cost-sources-gateway", "secret", gatewaySecret)),
 		w.configure(w.version, nil),
 		w.deploy(ctx))
