@@ -25,13 +25,16 @@ const (
 
 // open returns a pool of one connection, which is all that goose needs and the only way to know that the session's
 // lock and what it protects share a connection. The search path is a parameter of the connection, so that nothing
-// that a file does can outlive it.
-func open(databaseURL, schema string) (*sql.DB, error) {
+// that a file does can outlive it; so is the role to act as, the login's own where that is empty.
+func open(databaseURL, schema, role string) (*sql.DB, error) {
 	cfg, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("address of the database: %w", err)
 	}
 	cfg.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
+	if role != "" {
+		cfg.RuntimeParams["role"] = role
+	}
 	cfg.RuntimeParams["lock_timeout"] = lockTimeout
 	cfg.RuntimeParams["statement_timeout"] = "0" // an index on a large table takes as long as it takes
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec

@@ -14,7 +14,7 @@ func Public(ctx context.Context, databaseURL string) error {
 	if err := CheckShared(ctx, databaseURL, ""); err != nil {
 		return err
 	}
-	db, err := open(databaseURL, "public")
+	db, err := open(databaseURL, "public", "")
 	if err != nil {
 		return err
 	}

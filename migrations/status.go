@@ -48,7 +48,14 @@ func status(ctx context.Context, databaseURL string, public, tenant fs.FS) (Stat
 	if s.Public, err = publicVersion(ctx, conn); err != nil {
 		return State{}, err
 	}
-	s.Tenants, err = countTenants(ctx, conn)
+	all, err := tenants(ctx, conn)
+	if err == nil {
+		err = withVersions(ctx, databaseURL, all)
+	}
+	s.Tenants = make(map[int64]int)
+	for _, t := range all {
+		s.Tenants[t.At]++
+	}
 	return s, err
 }
 
@@ -59,22 +66,6 @@ func publicVersion(ctx context.Context, conn *pgx.Conn) (int64, error) {
 		return 0, wrap("look for "+publicVersions, err)
 	}
 	return version(ctx, conn, publicVersions)
-}
-
-func countTenants(ctx context.Context, conn *pgx.Conn) (map[int64]int, error) {
-	schemas, err := tenants(ctx, conn)
-	if err != nil {
-		return nil, err
-	}
-	counts := make(map[int64]int)
-	for _, schema := range schemas {
-		v, err := version(ctx, conn, pgx.Identifier{schema, tenantVersions}.Sanitize())
-		if err != nil {
-			return nil, err
-		}
-		counts[v]++
-	}
-	return counts, nil
 }
 
 func version(ctx context.Context, conn *pgx.Conn, table string) (v int64, err error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,22 @@ import (
 // Tenants lists the schemas that are ours to migrate, in the order of their names: those that hold our record of
 // versions and are registered in public.api_tenant. Without that table there are none.
 func Tenants(ctx context.Context, databaseURL string) ([]string, error) {
+	found, err := listTenants(ctx, databaseURL)
+	names := make([]string, 0, len(found))
+	for _, t := range found {
+		names = append(names, t.Schema)
+	}
+	return names, err
+}
+
+// A tenant is a schema of ours.
+type tenant struct {
+	Schema string
+	Owner  string // the role that its tables belong to, new ones too
+	At     int64  // the version that it has
+}
+
+func listTenants(ctx context.Context, databaseURL string) ([]tenant, error) {
 	conn, err := pgx.Connect(ctx, databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("list tenants: %w", err)
@@ -24,22 +41,58 @@ func Tenants(ctx context.Context, databaseURL string) ([]string, error) {
 	return tenants(ctx, conn)
 }
 
-func tenants(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+func tenants(ctx context.Context, conn *pgx.Conn) ([]tenant, error) {
 	var registered bool
 	err := conn.QueryRow(ctx, "SELECT to_regclass('public.api_tenant') IS NOT NULL").Scan(&registered)
 	if err != nil || !registered {
 		return nil, wrap("look for public.api_tenant", err)
 	}
 	rows, _ := conn.Query(ctx, `
-		SELECT n.nspname::text
+		SELECT n.nspname::text, pg_get_userbyid(n.nspowner)::text, 0::bigint
 		FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
 		JOIN public.api_tenant t ON t.schema_name::text = n.nspname::text
 		WHERE c.relname = $1 AND c.relkind = 'r'
 		ORDER BY n.nspname`,
 		tenantVersions) // its error comes out of Collect
-	schemas, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return schemas, wrap("list tenants", err)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[tenant])
+	return found, wrap("list tenants", err)
+}
+
+// readAtOnce is how many tenants' records one connection reads: it keeps what it learns of each table for as long as
+// it lives, which would be a hundred megabytes for ten thousand.
+const readAtOnce = 500
+
+// withVersions finds out which version each tenant has. An error leaves some of them at 0.
+func withVersions(ctx context.Context, databaseURL string, all []tenant) (err error) {
+	for part := range slices.Chunk(all, readAtOnce) {
+		err = errors.Join(err, readVersions(ctx, databaseURL, part))
+	}
+	return wrap("read the versions of tenants", err)
+}
+
+func readVersions(ctx context.Context, databaseURL string, part []tenant) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	selects := make([]string, 0, len(part))
+	for i, t := range part {
+		selects = append(selects, fmt.Sprintf("SELECT %d, coalesce(max(version_id), 0) FROM %s WHERE is_applied",
+			i, pgx.Identifier{t.Schema, tenantVersions}.Sanitize()))
+	}
+	rows, err := conn.Query(ctx, strings.Join(selects, " UNION ALL "), pgx.QueryExecModeExec)
+	if err != nil {
+		return err
+	}
+	var i int
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&i, &version}, func() error {
+		part[i].At = version
+		return nil
+	})
+	return err
 }
 
 func wrap(tried string, err error) error {
@@ -57,7 +110,7 @@ type Options struct {
 
 // Progress is how far AllTenants has come.
 type Progress struct {
-	Done, Total int
+	Done, Total int    // tenants; those that had nothing to run are done before the first
 	Schema      string // of the tenant just finished, empty before the first
 	Err         error  // what it failed with, a *TenantError, or nil
 }
@@ -83,20 +136,29 @@ func AllTenants(ctx context.Context, databaseURL string, opts Options) error {
 }
 
 func allTenants(ctx context.Context, databaseURL string, opts Options, files fs.FS) error {
-	schemas, err := Tenants(ctx, databaseURL)
+	all, err := listTenants(ctx, databaseURL)
 	if err != nil {
 		return err
 	}
-	r := run{total: len(schemas), progress: opts.Progress}
+	// Where the versions of some cannot be read, those are at 0: then goose says which of them it is.
+	if err := withVersions(ctx, databaseURL, all); err != nil && ctx.Err() != nil {
+		return err
+	}
+	newest, err := newest(files)
+	if err != nil {
+		return err
+	}
+	behind := slices.DeleteFunc(slices.Clone(all), func(t tenant) bool { return t.At >= newest })
+	r := run{total: len(all), done: len(all) - len(behind), progress: opts.Progress}
 	r.report(Progress{})
 	var workers errgroup.Group
 	workers.SetLimit(cmp.Or(opts.Workers, 4))
-	for _, schema := range schemas {
+	for _, t := range behind {
 		if ctx.Err() != nil {
 			break
 		}
 		workers.Go(func() error {
-			r.finish(ctx, schema, tenant(ctx, databaseURL, schema, files))
+			r.finish(ctx, t.Schema, t.migrate(ctx, databaseURL, files))
 			return nil // or errgroup would keep the first error only
 		})
 	}
@@ -104,13 +166,14 @@ func allTenants(ctx context.Context, databaseURL string, opts Options, files fs.
 	return r.err(ctx)
 }
 
-func tenant(ctx context.Context, databaseURL, schema string, files fs.FS) error {
-	db, err := open(databaseURL, schema)
+// migrate runs the files that the tenant does not have, as the role that owns it: what they make is its too.
+func (t tenant) migrate(ctx context.Context, databaseURL string, files fs.FS) error {
+	db, err := open(databaseURL, t.Schema, t.Owner)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return up(ctx, db, schema, tenantVersions, files)
+	return up(ctx, db, t.Schema, tenantVersions, files)
 }
 
 // A run counts what became of the tenants.

@@ -201,3 +201,54 @@ func TestStatus(t *testing.T) {
 	}
 	check(migrations.State{Public: newest.PublicNewest, Tenants: map[int64]int{0: 1, newest.TenantNewest: 1}})
 }
+
+// TestTenantsFilesAreItsOwners: what a file makes belongs to who the tenant belongs to, so that the provisioner may
+// do with it as with the rest.
+func TestTenantsFilesAreItsOwners(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	newTenants(t, address, "org1", "org2")
+	storetest.Execute(t, address, "ALTER SCHEMA org1 OWNER TO cost_sources_provisioner",
+		"ALTER TABLE org1.cost_sources_version OWNER TO cost_sources_provisioner")
+	if err := migrations.AllTenantsWith(t.Context(), address, migrations.Options{}, withNext(t, "CREATE TABLE added (id integer);")); err != nil {
+		t.Fatal(err)
+	}
+	got := lines(t, address, `SELECT schemaname || ' ' || tableowner FROM pg_tables WHERE tablename = 'added' ORDER BY 1`)
+	if diff := cmp.Diff([]string{"org1 cost_sources_provisioner", "org2 postgres"}, got); diff != "" {
+		t.Errorf("owners of the new tables (-want +got):\n%s", diff)
+	}
+}
+
+// TestUnreadableRecord: a tenant whose record is broken is one that fails, not all of them.
+func TestUnreadableRecord(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	newTenants(t, address, "org1", "org2", "org3")
+	storetest.Execute(t, address, "ALTER TABLE org2.cost_sources_version RENAME COLUMN version_id TO something")
+	err := migrations.AllTenantsWith(t.Context(), address, migrations.Options{}, withNext(t, addColumn))
+	if diff := cmp.Diff([]string{"org2"}, failures(t, err)); diff != "" {
+		t.Errorf("tenants that failed (-want +got):\n%s\n%v", diff, err)
+	}
+	if got := lines(t, address, `SELECT schemaname::text FROM pg_tables JOIN information_schema.columns ON table_schema = schemaname AND table_name = tablename
+		WHERE tablename = 'user_settings' AND column_name = 'added' ORDER BY 1`); !cmp.Equal([]string{"org1", "org3"}, got) {
+		t.Errorf("migrated were %v", got)
+	}
+}
+
+// TestNothingToDoRunsNothing: tenants at the newest version are not gone to.
+func TestNothingToDoRunsNothing(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	newTenants(t, address, "org1", "org2")
+	var got []string
+	opts := migrations.Options{Progress: func(p migrations.Progress) { got = append(got, fmt.Sprintf("%d/%d %s", p.Done, p.Total, p.Schema)) }}
+	if err := migrations.AllTenants(t.Context(), address, opts); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"2/2 "}, got); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -12,25 +13,43 @@ import (
 	"github.com/insights-onprem/cost-sources/migrations"
 )
 
-// progress shows how far the tenants are: to a person by a bar with an estimate, to a log by a line for each. The
+// progress shows how far the tenants are: to a person by a bar, to a log by lines, both with an estimate of the time that is left. The
 // second function is to be called when there is nothing more to show.
 func progress(ctx context.Context, log *slog.Logger, stderr io.Writer) (report func(migrations.Progress), end func()) {
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return bar(stderr)
 	}
-	return func(p migrations.Progress) { logProgress(ctx, log, p) }, func() {}
+	l := &lines{log: log, now: time.Now}
+	return func(p migrations.Progress) { l.tell(ctx, p) }, func() {}
 }
 
-func logProgress(ctx context.Context, log *slog.Logger, p migrations.Progress) {
-	switch {
-	case p.Schema == "":
-		log.InfoContext(ctx, "migrating tenants", "tenants", p.Total)
-	case p.Err != nil:
-		log.ErrorContext(ctx, "tenant not migrated", "done", p.Done, "of", p.Total, "err", p.Err)
-	default:
-		log.InfoContext(ctx, "tenant migrated", "done", p.Done, "of", p.Total, "schema", p.Schema)
+// lines tell a log how far the tenants are: a line at each whole per cent, not one for each of ten thousand, but what
+// failed at once.
+type lines struct {
+	log     *slog.Logger
+	now     func() time.Time
+	began   time.Time
+	first   int // tenants that had nothing to run
+	percent int // the last one told
+}
+
+func (l *lines) tell(ctx context.Context, p migrations.Progress) {
+	if p.Schema == "" {
+		l.began, l.first, l.percent = l.now(), p.Done, percent(p)
+		l.log.InfoContext(ctx, "migrating tenants", "tenants", p.Total, "at the newest version", p.Done)
+		return
+	}
+	if p.Err != nil {
+		l.log.ErrorContext(ctx, "tenant not migrated", "err", p.Err)
+	}
+	if now := percent(p); now > l.percent {
+		l.percent = now
+		each := l.now().Sub(l.began) / time.Duration(p.Done-l.first)
+		l.log.InfoContext(ctx, "tenants migrated", "done", p.Done, "of", p.Total, "left", (each * time.Duration(p.Total-p.Done)).Round(time.Second))
 	}
 }
+
+func percent(p migrations.Progress) int { return 100 * p.Done / max(p.Total, 1) }
 
 // bar draws on a terminal. What failed is said at the end, for here it would break the line.
 func bar(terminal io.Writer) (report func(migrations.Progress), end func()) {
