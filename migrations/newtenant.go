@@ -15,8 +15,8 @@ import (
 // that commits and not at all otherwise. The schema must not exist yet; that and every other error of PostgreSQL's is
 // wrapped, and leaves the transaction good for nothing but a rollback. The search path is afterwards what it was.
 //
-// From the last statement to the commit every writer of public.api_provider waits, so commit soon. Whoever may make
-// the same tenant at the same time has to be kept away by the caller, who also sets the timeouts.
+// Nothing of public is locked. Whoever may make the same tenant at the same time has to be kept away by the caller, who
+// also sets the timeouts.
 //
 // Nothing here outlives the transaction or needs a session, so it works through PgBouncer in transaction mode.
 func NewTenant(ctx context.Context, tx pgx.Tx, schema string) error {
@@ -48,8 +48,7 @@ func newTenant(ctx context.Context, tx pgx.Tx, schema string, fsys fs.FS) error 
 	return nil
 }
 
-// fill runs the files and records them as goose would have. The records come first: the last file leaves locks on
-// public tables, and nothing that can be done before should be done under them.
+// fill runs the files and records them as goose would have.
 func fill(ctx context.Context, tx pgx.Tx, files []file) error {
 	if err := record(ctx, tx, files); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package migrations_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func TestPublicMakesKokusTables(t *testing.T) {
 	want := []string{
 		"api_customer: 7 columns, 8 indexes",
 		"api_provider: 15 columns, 7 indexes",
-		"api_providerauthentication: 3 columns, 2 indexes",
+		"api_providerauthentication: 3 columns, 3 indexes",
 		"api_providerbillingsource: 3 columns, 2 indexes",
 		"api_providerinfrastructuremap: 3 columns, 3 indexes",
 		"api_sources: 19 columns, 5 indexes",
@@ -116,6 +117,34 @@ func TestPublicLeavesKokusTablesAlone(t *testing.T) {
 	}
 	if got := lines(t, address, "SELECT to_regclass('public.api_provider')::text"); !cmp.Equal(got, []string{"api_provider"}) {
 		t.Errorf("a table that was not there before = %q", got)
+	}
+}
+
+// Koku's table of credentials gets no index, and ours does.
+func TestPublicIndexesCredentials(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct {
+		name, before string
+		want         []string
+	}{
+		{"ours", "SELECT 1", []string{"hash"}},
+		{"Koku's", "CREATE TABLE public.django_migrations (id int); " +
+			"CREATE TABLE public.api_providerauthentication (id serial PRIMARY KEY, uuid uuid, credentials jsonb)", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			address := storetest.Empty(t)
+			storetest.Execute(t, address, tt.before)
+			migratePublic(t, address)
+			got := lines(t, address, `
+				SELECT a.amname::text FROM pg_index i
+				JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+				WHERE i.indrelid = 'public.api_providerauthentication'::regclass AND a.amname <> 'btree'`)
+			if !slices.Equal(tt.want, got) {
+				t.Errorf("indexes of the credentials: %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

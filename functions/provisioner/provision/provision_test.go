@@ -570,11 +570,11 @@ func TestTenantIsMadeWholeOrNotAtAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blocked.Exec(t.Context(), `LOCK TABLE public.api_provider IN ROW EXCLUSIVE MODE`); err != nil {
+	if _, err := blocked.Exec(t.Context(), `LOCK TABLE public.api_tenant IN SHARE MODE`); err != nil {
 		t.Fatal(err)
 	}
 	if status := f.send(events.SourceCreated, src); status != http.StatusServiceUnavailable {
-		t.Errorf("with the providers in use the event is answered %d, want 503", status)
+		t.Errorf("with the list of tenants in use the event is answered %d, want 503", status)
 	}
 	if err := blocked.Rollback(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
