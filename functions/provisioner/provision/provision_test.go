@@ -24,13 +24,13 @@ import (
 
 // A fixture is the function, its database, and a way into that which goes round the store.
 type fixture struct {
-	*testing.T
+	testing.TB
 	db  *store.Store
 	sql *pgxpool.Pool
 	url string
 }
 
-func setup(t *testing.T, edit ...func(*provision.Config)) fixture {
+func setup(t testing.TB, edit ...func(*provision.Config)) fixture {
 	t.Helper()
 	var cfg provision.Config
 	for _, e := range edit {
@@ -39,7 +39,7 @@ func setup(t *testing.T, edit ...func(*provision.Config)) fixture {
 	db, sql := storetest.Open(t)
 	srv := httptest.NewServer(provision.New(cfg, db))
 	t.Cleanup(srv.Close)
-	return fixture{T: t, db: db, sql: sql, url: srv.URL}
+	return fixture{TB: t, db: db, sql: sql, url: srv.URL}
 }
 
 // add stores a source with a cluster and an application.
