@@ -4,7 +4,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 SEEDS       ?= 3
 
-.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer bench-tenants e2e check fuzz build
+.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer bench-tenants bench-removal e2e check fuzz build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has t
 
 bench-tenants: ## what 100, 1,000 and 10,000 tenants cost, as a table (SIZES="100 1000": others); some 15 minutes, 10 GB on disk
 	go test -run '^$$' -bench Tenants -benchtime 1x -timeout 2h ./tests/tenants $(if $(SIZES),-args -sizes="$(SIZES)")
+
+bench-removal: ## the removal of a provider with ROWS rows (ten million), as a multiple of a bare DELETE of the same
+	ROWS=$(or $(ROWS),10000000) go test -run '^$$' -bench Removal -benchtime 1x -timeout 4h ./functions/provisioner/provision
 
 e2e: ## the flow in a cluster, and what it takes: the one that KUBECONFIG names (tests/e2e/run.sh says what else), or one node that CLUSTER brings up; ROUNDS instead of 20 for each figure
 	tests/e2e/run.sh $(if $(ROUNDS),-rounds=$(ROUNDS))

@@ -24,14 +24,14 @@ import (
 
 // A fixture is the function, its database, and a way into that which goes round the store.
 type fixture struct {
-	*testing.T
+	testing.TB
 	db  *store.Store
 	api *store.Store // what makes changes
 	sql *pgxpool.Pool
 	url string
 }
 
-func setup(t *testing.T, edit ...func(*provision.Config)) fixture {
+func setup(t testing.TB, edit ...func(*provision.Config)) fixture {
 	t.Helper()
 	var cfg provision.Config
 	for _, e := range edit {
@@ -41,7 +41,7 @@ func setup(t *testing.T, edit ...func(*provision.Config)) fixture {
 	db := storetest.Store(t, "provisioner", address)
 	srv := httptest.NewServer(provision.New(cfg, db))
 	t.Cleanup(srv.Close)
-	return fixture{T: t, db: db, api: storetest.Store(t, "sources", address), sql: storetest.Pool(t, address), url: srv.URL}
+	return fixture{TB: t, db: db, api: storetest.Store(t, "sources", address), sql: storetest.Pool(t, address), url: srv.URL}
 }
 
 // add stores a source with a cluster and an application.

@@ -1,0 +1,7 @@
+package store
+
+// The two ways to name the rows in a range of blocks, which the tests compare.
+var (
+	BlockRange  = blockRange
+	BlockPlaces = blockPlaces
+)
