@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -66,20 +68,43 @@ func countTenants(ctx context.Context, conn *pgx.Conn) (map[int64]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	versions, err := tenantVersionsOf(ctx, conn, schemas)
 	counts := make(map[int64]int)
-	for _, schema := range schemas {
-		v, err := version(ctx, conn, pgx.Identifier{schema, tenantVersions}.Sanitize())
-		if err != nil {
-			return nil, err
-		}
+	for _, v := range versions {
 		counts[v]++
 	}
-	return counts, nil
+	return counts, err
+}
+
+// versionsAtOnce is how many tenants one statement reads the versions of. Each takes two locks until it ends, of which a
+// server may have only some thousands.
+const versionsAtOnce = 100
+
+// tenantVersionsOf reads the version of each schema, which all have to be tenants of ours.
+func tenantVersionsOf(ctx context.Context, conn *pgx.Conn, schemas []string) (map[string]int64, error) {
+	versions := make(map[string]int64, len(schemas))
+	for some := range slices.Chunk(schemas, versionsAtOnce) {
+		reads := make([]string, len(some))
+		for i, schema := range some {
+			reads[i] = fmt.Sprintf("SELECT %d, coalesce(max(version_id), 0) FROM %s WHERE is_applied",
+				i, pgx.Identifier{schema, tenantVersions}.Sanitize())
+		}
+		// Preparing these would fill the connection's cache and win nothing.
+		rows, _ := conn.Query(ctx, strings.Join(reads, " UNION ALL "), pgx.QueryExecModeExec) // its error comes out of ForEachRow
+		var i int
+		var v int64
+		_, err := pgx.ForEachRow(rows, []any{&i, &v}, func() error {
+			versions[some[i]] = v
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read versions of tenants %s to %s: %w", some[0], some[len(some)-1], err)
+		}
+	}
+	return versions, nil
 }
 
 func version(ctx context.Context, conn *pgx.Conn, table string) (v int64, err error) {
-	// A statement for each tenant: preparing them would fill the connection's cache and win nothing.
-	err = conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+table+" WHERE is_applied",
-		pgx.QueryExecModeExec).Scan(&v)
+	err = conn.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+table+" WHERE is_applied").Scan(&v)
 	return v, wrap("read version of "+table, err)
 }

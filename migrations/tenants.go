@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -57,7 +58,7 @@ type Options struct {
 
 // Progress is how far AllTenants has come.
 type Progress struct {
-	Done, Total int
+	Done, Total int    // before the first, Done are those that had nothing to do
 	Schema      string // of the tenant just finished, empty before the first
 	Err         error  // what it failed with, a *TenantError, or nil
 }
@@ -76,32 +77,70 @@ func (e *TenantError) Unwrap() error { return e.Err }
 
 // AllTenants brings every tenant of ours to the newest version. One that cannot be migrated does not stop the others:
 // the error joins a *TenantError for each of those, in the order of their names. What was done stays done, so that
-// another run does only what is left. Runs at the same time share the tenants between them. When ctx ends, the
-// tenants in work are rolled back to their last whole file, and the error has the cause of that as well.
+// another run does only what is left: tenants at the newest version cost it next to nothing. Runs at the same time share
+// the tenants between them. When ctx ends no further tenant is begun; those in work are finished, or rolled back to
+// their last whole file if that takes longer than finishWithin, and the error has the cause of that as well.
 func AllTenants(ctx context.Context, databaseURL string, opts Options) error {
 	return allTenants(ctx, databaseURL, opts, tenantFiles())
 }
 
+// finishWithin is how long a tenant in work is waited for when a run is to end: less than the 30 seconds that a pod has.
+const finishWithin = 20 * time.Second
+
 func allTenants(ctx context.Context, databaseURL string, opts Options, files fs.FS) error {
-	schemas, err := Tenants(ctx, databaseURL)
+	behind, total, err := tenantsBehind(ctx, databaseURL, files)
 	if err != nil {
 		return err
 	}
-	r := run{total: len(schemas), progress: opts.Progress}
+	r := run{done: total - len(behind), total: total, progress: opts.Progress}
 	r.report(Progress{})
+	working, end := lasting(ctx, finishWithin)
+	defer end()
 	var workers errgroup.Group
 	workers.SetLimit(cmp.Or(opts.Workers, 4))
-	for _, schema := range schemas {
+	for _, schema := range behind {
 		if ctx.Err() != nil {
 			break
 		}
 		workers.Go(func() error {
-			r.finish(ctx, schema, tenant(ctx, databaseURL, schema, files))
+			if ctx.Err() == nil { // it may have waited for a worker to be free
+				r.finish(working, schema, tenant(working, databaseURL, schema, files))
+			}
 			return nil // or errgroup would keep the first error only
 		})
 	}
 	_ = workers.Wait()
 	return r.err(ctx)
+}
+
+// tenantsBehind lists the tenants that have a migration to run, and counts all.
+func tenantsBehind(ctx context.Context, databaseURL string, files fs.FS) (behind []string, total int, err error) {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list tenants: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	schemas, err := tenants(ctx, conn)
+	if err != nil {
+		return nil, 0, err
+	}
+	target, err := newest(files)
+	if err != nil {
+		return nil, 0, err
+	}
+	versions, err := tenantVersionsOf(ctx, conn, schemas)
+	behind = slices.DeleteFunc(slices.Clone(schemas), func(schema string) bool { return versions[schema] >= target })
+	return behind, len(schemas), err
+}
+
+// lasting is a context that ends some time after ctx.
+func lasting(ctx context.Context, after time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(after, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
 }
 
 func tenant(ctx context.Context, databaseURL, schema string, files fs.FS) error {

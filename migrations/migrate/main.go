@@ -1,6 +1,7 @@
 // Migrate brings a database to the newest version: the tables that are there once, then every tenant of ours, several
-// at a time. It may be stopped at any point and run again, and does then what is left. A tenant that cannot be
-// migrated does not stop the others; which those were, and why, is said at the end, and the exit status is 1.
+// at a time. It may be stopped at any point and run again, and does then what is left: told to end by SIGTERM or Ctrl-C it
+// finishes the tenants in work, a second time it ends at once. A tenant that cannot be migrated does not stop the
+// others; which those were, and why, is said at once and again at the end, and the exit status is 1.
 //
 // The database is named by DATABASE_URL, or by DATABASE_URL_FILE, a file that contains it. It has to be PostgreSQL
 // itself and not a pooler.
@@ -88,6 +89,10 @@ func migrate(ctx context.Context, address string, workers int, stderr io.Writer)
 		return err
 	}
 	log.InfoContext(ctx, "public is at the newest version")
+	stop := context.AfterFunc(ctx, func() {
+		log.InfoContext(ctx, "told to end: the tenants in work are finished, and no others begun")
+	})
+	defer stop()
 	report, end := progress(ctx, log, stderr)
 	err := migrations.AllTenants(ctx, address, migrations.Options{Workers: workers, Progress: report})
 	end()

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,13 +186,14 @@ func TestWrongCalls(t *testing.T) {
 	}
 }
 
-// A tenant's migration waits for somebody who may be making one of its tables, so the signal finds it in the middle.
+// TestSignal: told to end, it finishes the tenant in work, which waits for somebody who may be making one of its
+// tables, and begins no other. Another run does the rest, and only that.
 func TestSignal(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Database(t)
 	env := []string{"DATABASE_URL=" + address}
-	behind(t, address, "org1")
+	behind(t, address, "org1", "org2", "org3")
 	holder, err := storetest.Connect(t, address).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +202,12 @@ func TestSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	c := newCommand(t, env)
+	c := newCommand(t, env, "--workers", "1")
+	c.Stderr = nil
+	stderr, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -206,13 +215,26 @@ func TestSignal(t *testing.T) {
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if status := exitStatus(t, c.Wait()); status != 1 || !strings.Contains(c.stderr.String(), "stopped after 0 of 1 tenants") {
-		t.Errorf("after SIGTERM exit status %d, standard error %q; want 1, and that it was stopped", status, &c.stderr)
+	said := bufio.NewScanner(stderr)
+	for said.Scan() && !strings.Contains(said.Text(), "told to end") {
 	}
 	if err := holder.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	migrated(t, env)
+	rest, err := io.ReadAll(stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := exitStatus(t, c.Wait()); status != 1 || !strings.Contains(string(rest), "stopped after 1 of 3 tenants") {
+		t.Errorf("after SIGTERM exit status %d, standard error %q; want 1, and that it was stopped after 1 of 3", status, rest)
+	}
+	tenants(t, env, 1, 2)
+
+	again := newCommand(t, env)
+	if err := again.Run(); err != nil || !strings.Contains(again.stderr.String(), `msg="migrating tenants" tenants=3 done=1`) {
+		t.Errorf("another run: %v, standard error %q; want that one was done before", err, &again.stderr)
+	}
+	tenants(t, env, 3, 0)
 }
 
 // waitForWaiter returns when somebody waits for a lock in the database.
@@ -245,9 +267,9 @@ func TestBar(t *testing.T) {
 	report, end := bar(&terminal)
 	report(migrations.Progress{Total: 2})
 	report(migrations.Progress{Done: 1, Total: 2, Schema: "org1"})
-	report(migrations.Progress{Done: 2, Total: 2, Schema: "org2"})
+	report(migrations.Progress{Done: 2, Total: 2, Schema: "org2", Err: errors.New("org2 is in the way")})
 	end()
-	if got := terminal.String(); !strings.Contains(got, "0/2") || !strings.Contains(got, "2/2") || !strings.HasSuffix(got, "\n") {
+	if got := terminal.String(); !strings.Contains(got, "0/2") || !strings.Contains(got, "org2 is in the way\n") || !strings.Contains(got, "2/2") || !strings.HasSuffix(got, "\n") {
 		t.Errorf("the bar drew %q, want from 0/2 to 2/2 and an end of the line", got)
 	}
 
@@ -257,5 +279,31 @@ func TestBar(t *testing.T) {
 	end()
 	if got := terminal.String(); got != "" {
 		t.Errorf("without tenants the bar drew %q", got)
+	}
+}
+
+// TestLines: ten thousand tenants make a hundred lines, and one more for each that fails.
+func TestLines(t *testing.T) {
+	t.Parallel()
+
+	var out bytes.Buffer
+	report := (&lines{log: slog.New(slog.NewTextHandler(&out, nil))}).report(t.Context())
+	const before, all = 5000, 10_000
+	report(migrations.Progress{Done: before, Total: all})
+	for done := before + 1; done <= all; done++ {
+		p := migrations.Progress{Done: done, Total: all, Schema: fmt.Sprint("org", done)}
+		if done == 7777 {
+			p.Err = errors.New("a table is missing")
+		}
+		report(p)
+	}
+	said := out.String()
+	if got := strings.Count(said, "\n"); got != 1+50+1 {
+		t.Errorf("%d lines, want the beginning, one for each per cent and the failure", got)
+	}
+	for _, want := range []string{"tenants=10000 done=5000", "percent=51 left=", "percent=100 left=0s", "done=7777 of=10000 err=\"a table is missing\""} {
+		if !strings.Contains(said, want) {
+			t.Errorf("nothing says %q", want)
+		}
 	}
 }
