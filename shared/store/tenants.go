@@ -45,10 +45,26 @@ func (s *Store) EnsureTenant(ctx context.Context, src sources.Source, make Schem
 	if there, err := s.HasTenant(ctx, src.OrgID); err != nil || there {
 		return err
 	}
-	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		return (&Store{db: tx}).makeTenant(ctx, src, func(schema string) error { return make(ctx, tx, schema) })
+	err := s.onceOnly(ctx, func(conn *pgx.Conn) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			return (&Store{db: tx}).makeTenant(ctx, src, func(schema string) error { return make(ctx, tx, schema) })
+		})
 	})
 	return domainError(err, nil)
+}
+
+// onceOnly gives a connection of the pool to do, and closes it. A server process keeps what it has learnt of every
+// table for as long as it lives, which is 100 kB for each tenant of ours that it makes, and more for one of Koku's.
+func (s *Store) onceOnly(ctx context.Context, do func(conn *pgx.Conn) error) error {
+	pooled, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = pooled.Conn().Close(context.WithoutCancel(ctx)) // it is of no more use, either way
+		pooled.Release()
+	}()
+	return do(pooled.Conn())
 }
 
 func (s *Store) makeTenant(ctx context.Context, src sources.Source, make func(schema string) error) error {
