@@ -60,7 +60,7 @@ func TestComesBackAtTheEnd(t *testing.T) {
 	var out string
 	var retiring, provisioning sync.WaitGroup
 	retiring.Go(func() { out, err = w.apply() })
-	w.await(`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DROP SCHEMA%')`)
+	w.await(dropWaits)
 	src := w.add("1")
 	provisioning.Go(func() { w.post(src) }) // 204, or 503 and then again
 	w.await(`SELECT count(*) > 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)

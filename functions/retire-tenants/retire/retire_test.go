@@ -181,3 +181,56 @@ func TestStopped(t *testing.T) {
 	}
 	w.await(`SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`)
 }
+
+// TestStoppedAtTheEnd: a drop that has begun is finished, and no other tenant begun.
+func TestStoppedAtTheEnd(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	w.spare("1")
+	w.spare("2")
+	before := w.contents("org2")
+	reader, err := w.sql.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Exec(t.Context(), `SELECT FROM org1.user_settings`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		w.await(dropWaits)
+		stop()
+		if err := reader.Rollback(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	out, err := w.runWith(ctx, "-apply", "-dump", w.dir, "-pg-dump", w.pgDump)
+	if errText(err) != "stopped: 1 of 2 tenants retired" || !strings.HasPrefix(out, "retired  1  org1") || w.hasTenant("1") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	w.whole("2", before)
+	if dumps := w.dumps(); len(dumps) != 1 {
+		t.Errorf("the folder has %q", dumps)
+	}
+}
+
+// TestOddName: a schema of Koku's may have any name, which is not taken for a pattern of names or for a path.
+func TestOddName(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	const schema = `acct-A.b*"C/ d`
+	w.exec(`CREATE SCHEMA "acct-A.b*""C/ d"`)
+	w.exec(`CREATE TABLE "acct-A.b*""C/ d"."t .x*" (a int)`)
+	w.exec(`INSERT INTO public.api_tenant (schema_name) VALUES ($1)`, schema)
+	w.exec(`INSERT INTO public.api_customer (date_created, date_updated, uuid, schema_name, org_id)
+		VALUES (now(), now() - interval '1 year', gen_random_uuid(), $1, 'A.b')`, schema)
+	out, err := w.apply()
+	if err != nil || !strings.HasPrefix(out, "retired  A.b  "+schema) || value[bool](w, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if dumps := w.dumps(); len(dumps) != 1 || !strings.HasPrefix(dumps[0], "acct-A.b%2A%22C%2F%20d-") {
+		t.Errorf("the folder has %q", dumps)
+	}
+}

@@ -233,6 +233,10 @@ func (w *world) await(sql string, args ...any) {
 // waiting is true when somebody in the test's database waits for a lock.
 const waiting = `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`
 
+// dropWaits is true when a drop does.
+const dropWaits = `SELECT EXISTS (SELECT FROM pg_stat_activity
+	WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DROP SCHEMA%')`
+
 // dumps are the files in the folder.
 func (w *world) dumps() (names []string) {
 	w.Helper()
