@@ -18,6 +18,7 @@ import (
 const (
 	uniqueViolation     = "23505"
 	lockNotAvailable    = "55P03"
+	deadlock            = "40P01"
 	foreignKeyViolation = "23503"
 	undefinedTable      = "42P01"
 	undefinedSchema     = "3F000"
@@ -49,7 +50,7 @@ func domainError(err, missing error) error {
 // that somebody was faster.
 func mayHeal(code string) bool {
 	switch code {
-	case lockNotAvailable, "57014", "40001", "40P01", foreignKeyViolation:
+	case lockNotAvailable, "57014", "40001", deadlock, foreignKeyViolation:
 		return true
 	}
 	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53") || strings.HasPrefix(code, "57P")
