@@ -10,18 +10,6 @@ import (
 
 const clientName = "dead-letters"
 
-// connectReader finds the leaders of the topic of dead letters.
-func connectReader(cfg Config) (sarama.Client, error) {
-	config, err := cfg.Sarama(clientName)
-	if err != nil {
-		return nil, err
-	}
-	config.ChannelBufferSize = 16 // a letter may be as large as a record
-	config.Consumer.Return.Errors = true
-	config.Consumer.Retry.Backoff = 500 * time.Millisecond
-	return cfg.Connect(cfg.Dead(), config)
-}
-
 // connectSender finds the leaders of the event topic. Records are written once and in order, by all replicas, and
 // failures known in about a minute at most.
 func connectSender(cfg Config) (sarama.Client, error) {

@@ -50,7 +50,7 @@ func redrive(ctx context.Context, cfg Config, opts options, stdout, stderr io.Wr
 	return r.run(ctx, letters)
 }
 
-func (r *redriver) run(ctx context.Context, letters *reader) error {
+func (r *redriver) run(ctx context.Context, letters reader) error {
 	err := letters.each(ctx, func(l letter) error { return r.take(ctx, l) })
 	if err != nil {
 		return fmt.Errorf("%d sent again, then: %w", r.sent, err)

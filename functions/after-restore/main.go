@@ -1,0 +1,30 @@
+// Command after-restore brings the registry up to what others know by now, after the database was restored from a
+// backup and before the functions are on again:
+//
+//	after-restore [-dry-run] [-without-topic]
+//
+// It reads DATABASE_URL as the functions do, ROS_DATABASE_URL (off where there is no ROS), and KAFKA_BROKERS,
+// SOURCES_EVENT_TOPIC and, where Kafka wants TLS or a login, KAFKA_AUTH_DIR, a folder with what the KafkaSinks' Secret
+// holds.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/insights-onprem/cost-sources/functions/after-restore/restored"
+	"github.com/insights-onprem/cost-sources/shared/serve"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second signal ends us at once
+	err := restored.Run(ctx, serve.Load[restored.Config], os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		serve.Exit(err)
+	}
+}
