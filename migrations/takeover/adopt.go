@@ -20,10 +20,13 @@ func (t *takeover) adoptDeletions(ctx context.Context, tx pgx.Tx, after int64) (
 	})
 }
 
+// remember has a row keep the state that it has, in its history.
+const remember = `history = sources.remembered(history, state, reason, attempts, state_at)`
+
 // delete marks a source as gone, as a DELETE of the API does; the relay asks for the rest.
 func (p pair) delete(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE sources.source SET deleted_at = now(), updated_at = now(), generation = generation + 1, state = 'waiting',
+		UPDATE sources.source SET `+remember+`, deleted_at = now(), updated_at = now(), generation = generation + 1, state = 'waiting',
 			reason = '', attempts = 0, state_at = now(), next_attempt_at = now(), ros_cleaned_at = NULL, ros_rechecked_at = NULL
 		WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL`, p.OrgID, p.ID)
 	if err != nil {
@@ -74,7 +77,7 @@ func (p pair) change(ctx context.Context, tx pgx.Tx) error {
 
 func (e *entry) update(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE sources.source SET name = $3, paused = $4, credentials = $5, cluster_id = nullif($6, ''), updated_at = now(),
+		UPDATE sources.source SET `+remember+`, name = $3, paused = $4, credentials = $5, cluster_id = nullif($6, ''), updated_at = now(),
 			generation = generation + 1, observed_generation = CASE WHEN $7 THEN generation + 1 ELSE observed_generation END,
 			state = $8, reason = $9, attempts = 0, state_at = now(), next_attempt_at = now()
 		WHERE org_id = $1 AND id = $2`,

@@ -12,7 +12,7 @@ import (
 func TestLiftIDs(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "")
 	next := func() (id int64) {
 		t.Helper()
 		err := db.InTx(t.Context(), func(tx *store.Store) error {

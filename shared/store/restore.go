@@ -46,7 +46,7 @@ func (s *Store) AskAgain(ctx context.Context, after int64, limit int, sequences 
 			ids, seen = append(ids, row.ID), append(seen, sequences(row.ID))
 		}
 		return tx.exec(ctx, `
-			UPDATE sources.source s SET generation = generation + 1, sequence = greatest(s.sequence, seen.sequence),
+			UPDATE sources.source s SET `+remember+`, generation = generation + 1, sequence = greatest(s.sequence, seen.sequence),
 				state = CASE WHEN s.deleted_at IS NULL AND s.cluster_id IS NOT NULL AND EXISTS (
 						SELECT FROM sources.application a
 						WHERE a.org_id = s.org_id AND a.source_id = s.id AND a.application_type_id = 0 AND a.deleted_at IS NULL)

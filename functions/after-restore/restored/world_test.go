@@ -101,11 +101,15 @@ func (w world) live(withKafka bool) life {
 	w.Helper()
 	l := life{world: w}
 	var closes []func()
-	db, closeDB, err := store.Open(store.Config{DatabaseURL: w.cfg.DatabaseURL, MaxConns: 10})
-	if err != nil {
-		w.Fatal(err)
+	as := func(function string) *store.Store {
+		db, closeDB, err := store.Open(store.Config{DatabaseURL: storetest.As(function, w.cfg.DatabaseURL), MaxConns: 4})
+		if err != nil {
+			w.Fatal(err)
+		}
+		closes = append(closes, closeDB)
+		return db
 	}
-	closes = append(closes, closeDB)
+	var err error
 	if l.sql, err = pgxpool.New(w.Context(), w.cfg.DatabaseURL); err != nil {
 		w.Fatal(err)
 	}
@@ -119,14 +123,15 @@ func (w world) live(withKafka bool) life {
 		closes = append(closes, func() { _ = sink.Close() })
 		sinkURL = w.serve(sink)
 	}
-	dispatcher := outbox.New(outbox.Config{Sink: sinkURL}, db)
-	l.db, l.relay = db, w.serve(relay.New(db, dispatcher))
-	l.api = apitest.Serve(w, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, db, dispatcher.Wake), "org1")
+	api, drains := as("sources"), as("relay")
+	sender, relayed := outbox.New(outbox.Config{Sink: sinkURL}, api), outbox.New(outbox.Config{Sink: sinkURL}, drains)
+	l.db, l.relay = drains, w.serve(relay.New(drains, relayed))
+	l.api = apitest.Serve(w, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity}, api, sender.Wake), "org1")
 	ctx, cancel := context.WithCancel(w.Context())
 	var working sync.WaitGroup
 	if withKafka {
-		provisioner := w.serve(provision.New(provision.Config{}, db))
-		cleaner := w.serve(cleanup.New(cleanup.Config{KruizeTimeout: time.Second}, db, w.ros))
+		provisioner := w.serve(provision.New(provision.Config{}, as("provisioner")))
+		cleaner := w.serve(cleanup.New(cleanup.Config{KruizeTimeout: time.Second}, as("ros-cleanup"), w.ros))
 		for name, address := range map[string]string{"provisioner": provisioner + provision.ProvidersPath,
 			"tenants": provisioner + provision.TenantsPath, "ros-cleanup": cleaner} {
 			src := localknative.Source{Brokers: w.cfg.Brokers, Topic: w.cfg.Topic, Group: w.cfg.Topic + name, Namespace: "cost",
@@ -137,7 +142,7 @@ func (w world) live(withKafka bool) life {
 	l.stop = sync.OnceFunc(func() {
 		ended, end := context.WithTimeout(context.Background(), time.Second)
 		defer end()
-		_ = dispatcher.Stop(ended) // what it has not sent is in the outbox
+		_, _ = sender.Stop(ended), relayed.Stop(ended) // what they have not sent is in the outbox
 		cancel()
 		working.Wait()
 		for _, c := range closes {

@@ -52,8 +52,12 @@ func Migrate(ctx context.Context, address string) error {
 }
 
 // As is the address of a database for a function, by the name of its folder: with the role that it has when it is
-// deployed, and no right beyond that role's.
+// deployed, and no right beyond that role's. Without a function it is that of who migrates, as which operators' commands
+// are run.
 func As(function, address string) string {
+	if function == "" {
+		return address
+	}
 	u, err := url.Parse(address)
 	if err != nil {
 		panic(err) // Database's addresses are URLs
