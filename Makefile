@@ -28,8 +28,8 @@ test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has t
 	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
 	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
 
-bench-tenants: ## what 100, 1,000 and 10,000 tenants cost, as a table (SIZES="100 1000": others); some 15 minutes, 10 GB on disk
-	go test -run '^$$' -bench Tenants -benchtime 1x -timeout 2h ./tests/tenants $(if $(SIZES),-args -sizes="$(SIZES)")
+bench-tenants: ## what ten thousand tenants cost: a database grown to TENANTS ("100 1000 10000"), ROUNDS (50) of everything at each size; some 15 minutes, 12 GB
+	TENANTS="$(or $(TENANTS),100 1000 10000)" ROUNDS=$(or $(ROUNDS),50) go test -v -count=1 -timeout 2h -run TestTenants ./tests/tenants
 
 bench-removal: ## the removal of a provider with ROWS rows (ten million), as a multiple of a bare DELETE of the same
 	ROWS=$(or $(ROWS),10000000) go test -run '^$$' -bench Removal -benchtime 1x -timeout 4h ./functions/provisioner/provision

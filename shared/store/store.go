@@ -54,6 +54,10 @@ func OpenPool(cfg Config) (*pgxpool.Pool, error) {
 	// below the server's max_connections.
 	pcfg.MaxConns = cfg.MaxConns
 	pcfg.MaxConnIdleTime = time.Minute
+	// A server's process remembers every table that it has seen, some 5 kB for each tenant written to. Where there are
+	// thousands, it is not to do so for an hour, which is pgx's default.
+	pcfg.MaxConnLifetime = 10 * time.Minute
+	pcfg.MaxConnLifetimeJitter = time.Minute
 	pcfg.ConnConfig.ConnectTimeout = connectWithin
 	if cfg.Role != "" {
 		pcfg.ConnConfig.RuntimeParams["role"] = cfg.Role
