@@ -6,6 +6,7 @@
 #   deploy.sh [-s SETTINGS] rollback               traffic to the revisions that had it before the last deployment
 #   deploy.sh [-s SETTINGS] dead-letters ...       the command dead-letters, in the cluster
 #   deploy.sh [-s SETTINGS] migrate ...            the command migrate alone, as with --adopt; a deployment has it without
+#   deploy.sh [-s SETTINGS] after-restore ...      the command after-restore, in the cluster
 #   deploy.sh [-s SETTINGS] images [ARCHIVE]       builds the images and pushes them, or writes them to an archive
 #   deploy.sh [-s SETTINGS] render [FOLDER]        the manifests, one file each
 #
@@ -21,7 +22,7 @@ read -ra kn <<<"${KN:-kn}"
 read -ra kustomize <<<"${KUSTOMIZE:-kubectl kustomize}"
 read -ra ko <<<"${KO:-go run github.com/google/ko@v0.19.1}"
 functions=(sources applications provisioner ros-cleanup relay)
-commands=(preflight migrate dead-letters)
+commands=(preflight migrate dead-letters after-restore)
 wait_for=300s
 
 say() { echo "deploy: $*" >&2; }
@@ -123,7 +124,7 @@ YAML
   local args=(); [[ $command != migrate ]] || args=("${arguments[@]:1}")
   patch 'kind: Job, name: migrate' /spec/template/spec/containers/0/args "$(json_list "${args[@]}")"
   [[ ${setting[DATABASE_LOGINS]} == one ]] || each_login
-  patch 'kind: Job, name: dead-letters' /spec/template/spec/containers/0/args "$(json_list "${arguments[@]:1}")"
+  patch 'kind: Job, name: dead-letters|after-restore' /spec/template/spec/containers/0/args "$(json_list "${arguments[@]:1}")"
 }
 
 # The key of the database's address is the function's name; every-function.yaml has it as the first variable.
@@ -269,7 +270,7 @@ deploy() {
     create) run_job topics "mend what it says" ;;
     strimzi) apply '*_kafkatopic_*'; ready_topics ;;
   esac
-  rm -f "$work"/out/batch_v1_job_{topics,dead-letters}.yaml
+  rm -f "$work"/out/batch_v1_job_{topics,dead-letters,after-restore}.yaml
   apply '*_kafkasink_*'; ready kafkasink
   apply '*_sinkbinding_*'
   apply_functions
@@ -304,9 +305,9 @@ preflight() {
   run_job preflight "mend what it says"
 }
 
-dead_letters() { # ARGUMENT...
+by_hand() { # COMMAND: one for operators, with the arguments of ours
   render "$work/out"
-  run_job dead-letters "see what it says"
+  run_job "$1" "see what it says"
 }
 
 migrate() { # ARGUMENT...
@@ -327,7 +328,7 @@ rollback() {
 
 images() { # [ARCHIVE]
   local name paths=(./migrations/migrate)
-  for name in "${functions[@]}" preflight dead-letters; do paths+=("./functions/$name"); done
+  for name in "${functions[@]}" preflight dead-letters after-restore; do paths+=("./functions/$name"); done
   cd "$here/.."
   export KO_DOCKER_REPO=${setting[IMAGE_REPOSITORY]}
   local build=("${ko[@]}" build --base-import-paths --tags "${setting[VERSION]}" --sbom spdx)
@@ -345,7 +346,7 @@ while (($#)); do
     -s) settings=${2:?SETTINGS}; shift ;;
     --dry-run) dry_run=(--dry-run=server) ;;
     -h | --help) sed -n '2,/^set/{s/^# \?//p}' "$0"; exit ;;
-    dead-letters | migrate) arguments+=("$@"); break ;; # the rest is its own
+    dead-letters | after-restore | migrate) arguments+=("$@"); break ;; # the rest is its own
     -*) die "there is no option $1; see --help" ;;
     *) arguments+=("$1") ;;
   esac
@@ -365,7 +366,7 @@ trap '[[ $BASHPID != $$ ]] || rm -rf "$work"' EXIT
 case $command in
   deploy | upgrade) deploy ;;
   preflight | rollback | migrate) "$command" ;;
-  dead-letters) dead_letters ;;
+  dead-letters | after-restore) by_hand "$command" ;;
   images | render) "$command" "${arguments[@]:1}" ;;
   *) die "there is no command '$command'; see --help" ;;
 esac

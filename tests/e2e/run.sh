@@ -22,7 +22,7 @@ if [[ -z ${KUBECONFIG:-} ]]; then
   cluster=$(realpath "${CLUSTER:-../shared/cluster/cluster}")
   bin/e2e.test -fetch # there is no way out of the node's network
   "$cluster" kubectl get --raw /readyz >/dev/null 2>&1 || "$cluster" up
-  for image in sources applications provisioner ros-cleanup relay preflight migrate dead-letters empty stranger; do
+  for image in sources applications provisioner ros-cleanup relay preflight migrate dead-letters after-restore empty stranger; do
     "$cluster" load "dev.local/$image:e2e-1" "bin/$image"
     "$cluster" load "dev.local/$image:e2e-2" "bin/$image"
   done

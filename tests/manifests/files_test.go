@@ -20,7 +20,7 @@ func TestImagesByDigest(t *testing.T) {
 	settings := settingsWith(t, manifests.Settings{"IMAGE_REPOSITORY": "images.example.org:5000/costs"})
 	work, digest := t.TempDir(), "@sha256:"+strings.Repeat("0a", 32)
 	var built strings.Builder
-	for _, image := range []string{"sources", "applications", "provisioner", "ros-cleanup", "relay", "preflight", "migrate", "dead-letters"} {
+	for _, image := range []string{"sources", "applications", "provisioner", "ros-cleanup", "relay", "preflight", "migrate", "dead-letters", "after-restore"} {
 		fmt.Fprintf(&built, "images.example.org:5000/costs/%s%s\n", image, digest)
 	}
 	if err := os.WriteFile(filepath.Join(work, "images-"+settings["VERSION"]+".txt"), []byte(built.String()), 0o600); err != nil {

@@ -29,14 +29,15 @@ var (
 	kafka    = []string{"KAFKA_BROKERS", "SOURCES_EVENT_TOPIC", "DEAD_TOPIC"}
 
 	programs = map[string]program{
-		"sources":      {required: slices.Concat(database, caller), optional: slices.Concat(modes, []string{"SOURCE_REF_REQUIRED", "CREATE_WAIT"})},
-		"applications": {required: slices.Concat(database, caller), optional: modes},
-		"provisioner":  {required: database, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
-		"ros-cleanup":  {required: slices.Concat(database, []string{"ROS_DATABASE_URL"}), optional: []string{"KRUIZE_URL", "KRUIZE_TIMEOUT", "PLAIN_RECORDS"}},
-		"relay":        {required: database},
-		"dead-letters": {required: kafka, optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
-		"migrate":      {required: []string{"ROS_DATABASE_URL"}, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
-		"topics":       {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR"}},
+		"sources":       {required: slices.Concat(database, caller), optional: slices.Concat(modes, []string{"SOURCE_REF_REQUIRED", "CREATE_WAIT"})},
+		"applications":  {required: slices.Concat(database, caller), optional: modes},
+		"provisioner":   {required: database, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
+		"ros-cleanup":   {required: slices.Concat(database, []string{"ROS_DATABASE_URL"}), optional: []string{"KRUIZE_URL", "KRUIZE_TIMEOUT", "PLAIN_RECORDS"}},
+		"relay":         {required: database},
+		"dead-letters":  {required: kafka, optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
+		"after-restore": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, kafka), optional: []string{"KAFKA_AUTH_DIR"}},
+		"migrate":       {required: []string{"ROS_DATABASE_URL"}, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
+		"topics":        {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR"}},
 		"preflight": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, caller, kafka),
 			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "DATABASE_LOGINS", "TOPICS", "TOPIC_REPLICATION", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
 	}
