@@ -128,3 +128,24 @@ func (w world) holdOrder() (repaired map[string]bool) {
 	}
 	return repaired
 }
+
+// TestTopicAlone: where there is no ROS, and the backup knows nothing, the topic says which ids were given.
+func TestTopicAlone(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	w.cfg.ROSDatabaseURL = "off"
+	backup := w.backup()
+	l := w.live(true)
+	l.add("cluster-1")
+	l.settle()
+	l.stop()
+	w.cfg.DatabaseURL = backup
+	if stdout, err := w.run(); err != nil || !strings.Contains(stdout, "ROS       0 sources") || !strings.Contains(stdout, "warning: if the backup is older") {
+		t.Errorf("%v\n%s", err, stdout)
+	}
+	l = w.live(false)
+	if id := l.add("cluster-2"); id != "2" {
+		t.Errorf("a new source has the id %s, want 2", id)
+	}
+}
