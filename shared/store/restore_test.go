@@ -15,7 +15,7 @@ import (
 func TestAskAgain(t *testing.T) {
 	t.Parallel()
 
-	db, sql := storetest.Open(t)
+	db, sql := storetest.Open(t, "")
 	_, err := sql.Exec(t.Context(), `
 		INSERT INTO sources.source (org_id, name, source_type, cluster_id, state, reason, attempts, generation, observed_generation, sequence, deleted_at)
 		VALUES ('org1', 'ready', 'OCP', 'a', 'ready', '', 1, 3, 3, 5, NULL), ('org1', 'failed', 'OCP', 'b', 'failed', 'why', 2, 3, 3, 50, NULL),
