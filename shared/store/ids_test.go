@@ -40,6 +40,13 @@ func TestLiftIDs(t *testing.T) {
 	if err := db.LiftIDs(t.Context(), 0); err != nil || next() != 31 {
 		t.Errorf("beside a row with the id 30: %v, or the next one is not 31", err)
 	}
+	// Ids are not given again where their rows have been forgotten.
+	if _, err := sql.Exec(t.Context(), `DELETE FROM sources.source`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.LiftIDs(t.Context(), 5); err != nil || next() != 32 {
+		t.Errorf("after all rows have gone: %v, or the next one is not 32", err)
+	}
 	var application int64
 	if err := sql.QueryRow(t.Context(), `SELECT nextval(pg_get_serial_sequence('sources.application', 'id'))`).Scan(&application); err != nil || application != 21 {
 		t.Errorf("the next application would be %d (%v), want 21", application, err)

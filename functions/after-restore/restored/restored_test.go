@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/IBM/sarama"
+
 	"github.com/insights-onprem/cost-sources/shared/kafkaevents"
 	"github.com/insights-onprem/cost-sources/tests/kafka"
 )
@@ -45,6 +47,8 @@ func TestRestored(t *testing.T) {
 		w.seed(id)
 	}
 
+	w.sendAgain("sources/3")
+
 	w.cfg.DatabaseURL = backup
 	before := w.snapshot()
 	stdout, err := w.run("-dry-run")
@@ -82,6 +86,43 @@ func TestRestored(t *testing.T) {
 		if got := w.inROS(id); got != want {
 			t.Errorf("ROS has data of source %d: %v, want %v", id, got, want)
 		}
+	}
+}
+
+// sendAgain writes the first event of a source once more, as any event may be.
+func (w world) sendAgain(subject string) {
+	w.Helper()
+	records, err := kafka.Records(w.Context(), w.cfg.Brokers, w.cfg.Topic)
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, record := range records {
+		if e, err := kafkaevents.Read(record); err != nil || e.Subject() != subject {
+			continue
+		}
+		again := &sarama.ProducerMessage{Topic: record.Topic, Partition: record.Partition, Value: sarama.ByteEncoder(record.Value)}
+		for _, header := range record.Headers {
+			again.Headers = append(again.Headers, *header)
+		}
+		w.write(again)
+		return
+	}
+	w.Fatalf("the topic has no event of %s", subject)
+}
+
+// write writes records to the partitions that they name.
+func (w world) write(records ...*sarama.ProducerMessage) {
+	w.Helper()
+	config := sarama.NewConfig()
+	config.Producer.Return.Successes = true
+	config.Producer.Partitioner = sarama.NewManualPartitioner
+	producer, err := sarama.NewSyncProducer(w.cfg.Brokers, config)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer producer.Close()
+	if err := producer.SendMessages(records); err != nil {
+		w.Fatal(err)
 	}
 }
 
