@@ -4,7 +4,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 SEEDS       ?= 3
 
-.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer bench-removal e2e check fuzz build
+.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer bench-removal bench-tenants e2e check fuzz build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has t
 
 bench-removal: ## the removal of a provider with ROWS rows (ten million), as a multiple of a bare DELETE of the same
 	ROWS=$(or $(ROWS),10000000) go test -run '^$$' -bench Removal -benchtime 1x -timeout 4h ./functions/provisioner/provision
+
+bench-tenants: ## what ten thousand organizations cost: a database grown to TENANTS ("100 1000 10000"), ROUNDS (50) of everything at each size; takes 12 GB in TMPDIR
+	TMPDIR=$${TMPDIR:-/tmp} TENANTS="$(or $(TENANTS),100 1000 10000)" ROUNDS=$(or $(ROUNDS),50) go test -v -count=1 -timeout 2h -run TestTenants ./tests/tenants
 
 e2e: ## the flow in a cluster, and what it takes: the one that KUBECONFIG names (tests/e2e/run.sh says what else), or one node that CLUSTER brings up; ROUNDS instead of 20 for each figure
 	tests/e2e/run.sh $(if $(ROUNDS),-rounds=$(ROUNDS))
