@@ -52,8 +52,8 @@ func OpenPool(cfg Config) (*pgxpool.Pool, error) {
 	// below the server's max_connections.
 	pcfg.MaxConns = cfg.MaxConns
 	pcfg.MaxConnIdleTime = time.Minute
-	// A server's process remembers every table that it has made or seen: about 80 kB for each tenant made and
-	// 5 kB for each written to (make bench-tenants). While organizations come by the thousand a connection
+	// A server's process remembers every table that it has made or seen: about 90 kB for each tenant made and
+	// 3.5 kB for each written to (make bench-tenants). While organizations come by the thousand a connection
 	// grows by some 10 MB a minute, and is not to do so for an hour, which is pgx's default.
 	pcfg.MaxConnLifetime = 10 * time.Minute
 	pcfg.MaxConnLifetimeJitter = time.Minute
