@@ -14,10 +14,14 @@ import (
 func (w *world) addForeign() string {
 	w.Helper()
 	w.exec(func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL ROLE `+migrations.Role("provisioner")); err != nil {
+			return err
+		}
 		if err := migrations.NewTenant(ctx, tx, "org"+foreignOrg); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `
+			RESET ROLE;
 			INSERT INTO public.api_customer (date_created, date_updated, uuid, schema_name, org_id)
 				VALUES (now(), now(), gen_random_uuid(), 'org`+foreignOrg+`', '`+foreignOrg+`');
 			INSERT INTO public.api_tenant (schema_name) VALUES ('org`+foreignOrg+`');
