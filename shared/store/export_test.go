@@ -5,3 +5,6 @@ var (
 	BlockRange  = blockRange
 	BlockPlaces = blockPlaces
 )
+
+// TenantsEach is for a test that makes as many.
+const TenantsEach = tenantsEach

@@ -45,7 +45,7 @@ func (s *Store) EnsureTenant(ctx context.Context, src sources.Source, make Schem
 	if there, err := s.HasTenant(ctx, src.OrgID); err != nil || there {
 		return err
 	}
-	err := s.onceOnly(ctx, func(conn *pgx.Conn) error {
+	err := s.onMaker(ctx, func(conn *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			return (&Store{db: tx}).makeTenant(ctx, src, func(schema string) error { return make(ctx, tx, schema) })
 		})
@@ -53,18 +53,26 @@ func (s *Store) EnsureTenant(ctx context.Context, src sources.Source, make Schem
 	return domainError(err, nil)
 }
 
-// onceOnly gives a connection of the pool to do, and closes it. A server process keeps what it has learnt of every
-// table for as long as it lives, which is 100 kB for each tenant of ours that it makes, and more for one of Koku's.
-func (s *Store) onceOnly(ctx context.Context, do func(conn *pgx.Conn) error) error {
+// tenantsEach is how many tenants one connection makes before it is closed. Its server process keeps what it has learnt
+// of every table for as long as it lives: 100 kB for each tenant of ours that it makes, and more for one of Koku's. But a
+// new one has to learn the catalogue first, which takes as long as the tenant where there are thousands.
+const tenantsEach = 50
+
+// onMaker gives do a connection of the pool, which is closed when it has made enough tenants.
+func (s *Store) onMaker(ctx context.Context, do func(conn *pgx.Conn) error) error {
 	pooled, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		_ = pooled.Conn().Close(context.WithoutCancel(ctx)) // it is of no more use, either way
-		pooled.Release()
-	}()
-	return do(pooled.Conn())
+	defer pooled.Release()
+	conn := pooled.Conn()
+	const key = "tenants"
+	made, _ := conn.PgConn().CustomData()[key].(int)
+	conn.PgConn().CustomData()[key] = made + 1
+	if made+1 == tenantsEach {
+		defer conn.Close(context.WithoutCancel(ctx)) // which the pool takes for the end of it
+	}
+	return do(conn)
 }
 
 func (s *Store) makeTenant(ctx context.Context, src sources.Source, make func(schema string) error) error {
