@@ -96,6 +96,7 @@ func (w *world) closeGate() (open func()) {
 	w.exec(func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			CREATE TABLE public.gate AS SELECT true AS closed;
+			GRANT SELECT ON public.gate TO PUBLIC; -- whoever makes a schema looks there
 			CREATE FUNCTION public.wait_at_gate() RETURNS event_trigger LANGUAGE plpgsql AS $$
 			BEGIN
 				WHILE (SELECT closed FROM public.gate) LOOP PERFORM pg_sleep(0.01); END LOOP;
