@@ -135,21 +135,22 @@ func TestFilledColumns(t *testing.T) {
 	}
 	draft := sources.Source{OrgID: "1", AccountNumber: "account", Name: "name"}
 	draft.SetCluster("c")
-	err = db.InTx(t.Context(), func(tx *store.Store) error {
-		src, err := tx.CreateSource(t.Context(), draft)
+	var src sources.Source
+	err = db.InTx(t.Context(), func(tx *store.Store) (err error) {
+		src, err = tx.CreateSource(t.Context(), draft)
 		if err != nil {
 			return err
 		}
 		src.Attach()
-		if err := tx.SaveSource(t.Context(), &src); err != nil {
-			return err
-		}
-		if err := tx.EnsureTenant(t.Context(), src, migrations.NewTenant); err != nil {
-			return err
-		}
-		return tx.PutProvider(t.Context(), src)
+		return tx.SaveSource(t.Context(), &src)
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.EnsureTenant(t.Context(), src, migrations.NewTenant); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.InTx(t.Context(), func(tx *store.Store) error { return tx.PutProvider(t.Context(), src) }); err != nil {
 		t.Fatal(err)
 	}
 	rows, _ := sql.Query(t.Context(), `SELECT DISTINCT name FROM given`) // its error comes out of Collect

@@ -71,6 +71,7 @@ func TestRightsGo(t *testing.T) {
 func TestCheckRoles(t *testing.T) {
 	t.Parallel()
 
+	storetest.Database(t) // with which the roles come, to all of the server
 	address := koku.Database(t)
 	login, err := url.Parse(koku.Login(t, address)) // no more than a role that owns something
 	if err != nil {

@@ -39,8 +39,8 @@ func (s *Store) HasTenant(ctx context.Context, orgID string) (bool, error) {
 }
 
 // EnsureTenant makes the customer, the tenant and the schema of src's organization where they are not
-// there: whole or not at all, and once, however many ask for it. Its errors are Unavailable, and Blocked
-// where what is there belongs to somebody else.
+// there: whole or not at all, and once, however many ask for it. It needs a transaction of its own, and is not for
+// InTx. Its errors are Unavailable, and Blocked where what is there belongs to somebody else.
 func (s *Store) EnsureTenant(ctx context.Context, src sources.Source, make SchemaFunc) error {
 	if there, err := s.HasTenant(ctx, src.OrgID); err != nil || there {
 		return err

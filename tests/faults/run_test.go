@@ -188,7 +188,13 @@ func (w *world) replay() {
 		group.SetLimit(8)
 		for _, d := range seen {
 			group.Go(func() error {
-				if status, answer := w.lanes[name].post(w.Context(), d); status != 204 {
+				status, answer := w.lanes[name].post(w.Context(), d)
+				// A connection that the last fault broke may be met only now: what delivers events tries again.
+				for retry := 0; status == 503 && retry < 3; retry++ {
+					wait(w.Context(), 300*time.Millisecond)
+					status, answer = w.lanes[name].post(w.Context(), d)
+				}
+				if status != 204 {
 					return fmt.Errorf("%s answers an old %s with %d %s", name, d.header.Get("Ce-Type"), status, answer)
 				}
 				return nil

@@ -29,7 +29,7 @@ func addSource(t *testing.T, db *store.Store, org, cluster string) int64 {
 		draft.SetCluster(cluster)
 	}
 	var id int64
-	err := db.For("org1").InTx(t.Context(), func(tx *store.Store) error {
+	err := db.For(org).InTx(t.Context(), func(tx *store.Store) error {
 		src, err := tx.CreateSource(t.Context(), draft)
 		if err != nil {
 			return err
