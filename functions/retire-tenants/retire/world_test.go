@@ -39,7 +39,7 @@ type world struct {
 
 func setup(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, address: storetest.Database(t), dir: t.TempDir(), pgDump: storetest.PgDump(t)}
+	w := &world{T: t, address: storetest.Database(t), dir: t.TempDir(), pgDump: storetest.Program(t, "pg_dump")}
 	w.sql, w.api = storetest.Pool(t, w.address), storetest.Store(t, "sources", w.address)
 	srv := httptest.NewServer(provision.New(provision.Config{}, storetest.Store(t, "provisioner", w.address)))
 	t.Cleanup(srv.Close)

