@@ -9,7 +9,8 @@ import (
 
 // SendUnder sends events under a lease that ends then.
 func (d *Dispatcher) SendUnder(ctx context.Context, sourceID int64, events []store.Queued, until time.Time) (int, error) {
-	return sending{d, d.db, sourceID}.sendUntil(ctx, ctx, events, until)
+	sent, _, err := sending{d, d.db, sourceID}.sendUntil(ctx, ctx, events, until)
+	return sent, err
 }
 
 // ReadTokenFrom is for a dispatcher that has not been woken yet.

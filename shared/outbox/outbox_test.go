@@ -243,7 +243,7 @@ func TestRefused(t *testing.T) {
 	if got, want := s.next(t, 3), []string{"sources/1/1 source.update 202", "sources/1/2 source.update 400", "sources/1/3 source.update 202"}; !slices.Equal(got, want) {
 		t.Errorf("sent %v, want %v", got, want)
 	}
-	if more, err := relay.Release(t.Context(), src.ID, "00000000-0000-0000-0000-000000000000"); more || err != nil {
+	if more, err := relay.Release(t.Context(), src.ID, "00000000-0000-0000-0000-000000000000", 0); more || err != nil {
 		t.Errorf("events wait (%v, %v), want none but the parked one", more, err)
 	}
 }

@@ -60,32 +60,44 @@ func (s sending) turn(ctx context.Context) (sent int, more bool, err error) {
 	if err == nil && !taken {
 		return 0, false, nil
 	}
+	var last int64
 	if err == nil {
-		sent, err = s.sendUntil(ctx, longer, events, until)
+		sent, last, err = s.sendUntil(ctx, longer, events, until)
 	}
 	// Also after an error of Lease, which may have come when the lease was taken already.
-	more, releaseErr := s.db.Release(longer, s.sourceID, owner)
+	more, releaseErr := s.db.Release(longer, s.sourceID, owner, last)
 	return sent, more, errors.Join(err, releaseErr)
 }
 
-// sendUntil sends events, each before the next, while there is time for it under the lease.
-func (s sending) sendUntil(ctx, longer context.Context, events []store.Queued, until time.Time) (sent int, err error) {
+// sendUntil sends events, each before the next, while there is time for it under the lease. It returns the sequence of
+// the last that the sink has accepted, which is still to be removed; 0 where there is none.
+func (s sending) sendUntil(ctx, longer context.Context, events []store.Queued, until time.Time) (sent int, last int64, err error) {
 	for _, e := range events {
 		if time.Until(until) < sendWithin {
 			break // the lease might run out while this one is sent; the next turn has a new one
 		}
-		if err := s.sendOne(ctx, longer, e); err != nil {
-			return sent, err
+		if last > 0 { // before the next is sent: a repetition must not come behind it
+			if err := s.db.Sent(longer, s.sourceID, last); err != nil {
+				return sent, last, err
+			}
+			last = 0
+		}
+		accepted, err := s.sendOne(ctx, longer, e)
+		if err != nil {
+			return sent, last, err
 		}
 		sent++
+		if accepted {
+			last = e.Sequence
+		}
 	}
-	return sent, nil
+	return sent, last, nil
 }
 
-// sendOne sends an event, and settles what then becomes of it.
-func (s sending) sendOne(ctx, longer context.Context, e store.Queued) error {
+// sendOne sends an event, and reports whether the sink has accepted it; one that it refuses for good is parked.
+func (s sending) sendOne(ctx, longer context.Context, e store.Queued) (accepted bool, err error) {
 	var event cloudevents.Event
-	err := json.Unmarshal(e.Event, &event)
+	err = json.Unmarshal(e.Event, &event)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errRefused, err)
 	}
@@ -94,7 +106,12 @@ func (s sending) sendOne(ctx, longer context.Context, e store.Queued) error {
 		err = s.post(ctx, event)
 	}
 	s.end(ctx, err)
-	return s.settle(trace.ContextWithSpan(longer, trace.SpanFromContext(ctx)), e.Sequence, err)
+	if errors.Is(err, errRefused) {
+		longer = trace.ContextWithSpan(longer, trace.SpanFromContext(ctx))
+		slog.ErrorContext(longer, "event parked", "source", s.sourceID, "sequence", e.Sequence, "err", err)
+		return false, s.db.Park(longer, s.sourceID, e.Sequence, err.Error())
+	}
+	return err == nil, err
 }
 
 // outlive returns a context that goes on for finishWithin when ctx has ended: an event that the sink has is
@@ -103,18 +120,6 @@ func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := context.AfterFunc(ctx, func() { time.AfterFunc(finishWithin, cancel) })
 	return longer, func() { ended(); cancel() }
-}
-
-// settle removes an event that was posted from the outbox, or parks it where the sink refuses it for good.
-func (s sending) settle(ctx context.Context, sequence int64, posted error) error {
-	if errors.Is(posted, errRefused) {
-		slog.ErrorContext(ctx, "event parked", "source", s.sourceID, "sequence", sequence, "err", posted)
-		return s.db.Park(ctx, s.sourceID, sequence, posted.Error())
-	}
-	if posted != nil {
-		return posted
-	}
-	return s.db.Sent(ctx, s.sourceID, sequence)
 }
 
 // errRefused: the sink will never take the event.

@@ -35,12 +35,12 @@ func (s *Store) SourceOfApplication(ctx context.Context, orgID string, id int64)
 
 // saveApplication stores the application of src if it has changed. One that is made anew after a delete
 // takes the place of the deleted one, under an id of its own: ids are not used again.
-func (s *Store) saveApplication(ctx context.Context, src *sources.Source) error {
+func saveApplication(b *pgx.Batch, src *sources.Source) {
 	a := src.Application
 	if a == nil || !a.Changed {
-		return nil
+		return
 	}
-	err := s.db.QueryRow(ctx, `
+	b.Queue(`
 		INSERT INTO sources.application AS a (org_id, source_id, application_type_id, extra)
 		VALUES ($1, $2, 0, $3)
 		ON CONFLICT (source_id, application_type_id) DO UPDATE SET
@@ -49,7 +49,5 @@ func (s *Store) saveApplication(ctx context.Context, src *sources.Source) error 
 			extra = excluded.extra, updated_at = now(), deleted_at = $5
 		WHERE a.org_id = excluded.org_id
 		RETURNING id, created_at, updated_at`, src.OrgID, src.ID, a.Extra, a.ID, a.DeletedAt).
-		Scan(&a.ID, &a.CreatedAt, &a.UpdatedAt)
-	a.Changed = err != nil
-	return domainError(err, nil)
+		QueryRow(func(row pgx.Row) error { return row.Scan(&a.ID, &a.CreatedAt, &a.UpdatedAt) })
 }

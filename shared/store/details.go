@@ -25,55 +25,68 @@ func (s *Store) Details(ctx context.Context, orgID string, of []sources.Source) 
 	if len(uuids) == 0 {
 		return nil, nil
 	}
-	details, err := s.providerDetails(ctx, orgID, uuids)
-	if err != nil || len(details) == 0 {
-		return nil, err
+	details := map[string]sources.Details{}
+	parts := []func(*pgx.Batch){
+		func(b *pgx.Batch) { providerDetails(b, orgID, uuids, details) },
+		func(b *pgx.Batch) { manifestDetails(b, orgID, uuids, details) },
+		func(b *pgx.Batch) { costModels(b, orgID, uuids, details) },
 	}
-	if err := s.addManifests(ctx, orgID, uuids, details); err != nil {
-		return nil, err
+	all := &pgx.Batch{}
+	for _, queue := range parts {
+		queue(all)
 	}
-	return details, s.addCostModels(ctx, orgID, uuids, details)
+	err := s.db.SendBatch(ctx, all).Close()
+	if !isUndefined(err) {
+		return details, domainError(err, nil)
+	}
+	clear(details)
+	for _, queue := range parts { // each by itself, as the one table that is missing breaks off what is in one batch with it
+		alone := &pgx.Batch{}
+		queue(alone)
+		if err := s.db.SendBatch(ctx, alone).Close(); err != nil && !isUndefined(err) {
+			return nil, domainError(err, nil)
+		}
+	}
+	return details, nil
 }
 
-func (s *Store) providerDetails(ctx context.Context, orgID string, uuids []string) (map[string]sources.Details, error) {
-	rows, err := s.db.Query(ctx, `
+func providerDetails(b *pgx.Batch, orgID string, uuids []string, details map[string]sources.Details) {
+	b.Queue(`
 		SELECT p.uuid, p.active, p.polling_timestamp, p.additional_context,
 			m.infrastructure_type, m.infrastructure_provider_id::text, i.source_id
 		FROM public.api_provider p
 		JOIN public.api_customer c ON c.id = p.customer_id
 		LEFT JOIN public.api_providerinfrastructuremap m ON m.id = p.infrastructure_id
 		LEFT JOIN public.api_sources i ON i.org_id = c.org_id AND i.koku_uuid = m.infrastructure_provider_id::text
-		WHERE c.org_id = $1 AND p.uuid = ANY ($2::uuid[])`, orgID, uuids)
-	if err != nil {
-		return nil, orUndefined(err)
-	}
-	details := map[string]sources.Details{}
-	var uuid string
-	var d sources.Details
-	var cloud struct {
-		kind, uuid *string
-		source     *int64
-	}
-	_, err = pgx.ForEachRow(rows, []any{&uuid, &d.ProviderActive, &d.LastPolling, &d.AdditionalContext,
-		&cloud.kind, &cloud.uuid, &cloud.source}, func() error {
-		d.ProviderLinked, d.Infrastructure = true, nil
-		if cloud.kind != nil {
-			d.Infrastructure = &sources.Infrastructure{Type: *cloud.kind, UUID: *cloud.uuid}
-			if cloud.source != nil {
-				d.Infrastructure.SourceID = fmt.Sprint(*cloud.source)
+		WHERE c.org_id = $1 AND p.uuid = ANY ($2::uuid[])`, orgID, uuids).
+		Query(func(rows pgx.Rows) error {
+			var uuid string
+			var d sources.Details
+			var cloud struct {
+				kind, uuid *string
+				source     *int64
 			}
-		}
-		details[uuid] = d
-		d = sources.Details{}
-		return nil
-	})
-	return details, orUndefined(err)
+			_, err := pgx.ForEachRow(rows, []any{&uuid, &d.ProviderActive, &d.LastPolling, &d.AdditionalContext,
+				&cloud.kind, &cloud.uuid, &cloud.source}, func() error {
+				d.ProviderLinked, d.Infrastructure = true, nil
+				if cloud.kind != nil {
+					d.Infrastructure = &sources.Infrastructure{Type: *cloud.kind, UUID: *cloud.uuid}
+					if cloud.source != nil {
+						d.Infrastructure.SourceID = fmt.Sprint(*cloud.source)
+					}
+				}
+				details[uuid] = d
+				d = sources.Details{}
+				return nil
+			})
+			return err
+		})
 }
 
-// addManifests adds what the payloads say. The latest one is that of this month or the last which came
-// last; its state becomes the status, and what its operator said of itself part of the context.
-func (s *Store) addManifests(ctx context.Context, orgID string, uuids []string, details map[string]sources.Details) error {
-	rows, err := s.db.Query(ctx, `
+// manifestDetails adds to what is known of providers what their payloads say. The latest one is that of this month or
+// the last which came last; its state becomes the status, and what its operator said of itself part of the context.
+func manifestDetails(b *pgx.Batch, orgID string, uuids []string, details map[string]sources.Details) {
+	b.Queue(`
 		WITH months AS (
 			SELECT date_trunc('month', now(), 'UTC') AS this, date_trunc('month', now(), 'UTC') - interval '1 month' AS last
 		)
@@ -94,27 +107,26 @@ func (s *Store) addManifests(ctx context.Context, orgID string, uuids []string, 
 			ORDER BY l.creation_datetime DESC LIMIT 1
 		) latest ON true
 		WHERE c.org_id = $1 AND m.provider_id = ANY ($2::uuid[])
-		GROUP BY m.provider_id, latest.creation_datetime, latest.state, latest.operator`, orgID, uuids)
-	if err != nil {
-		return orUndefined(err)
-	}
-	var uuid string
-	var hasData, current, previous bool
-	var latest *time.Time
-	var state map[string]manifestStep
-	var operator sources.Object
-	_, err = pgx.ForEachRow(rows, []any{&uuid, &hasData, &current, &previous, &latest, &state, &operator}, func() error {
-		d := details[uuid]
-		d.HasData, d.CurrentMonthData, d.PreviousMonthData, d.LastPayloadAt = hasData, current, previous, latest
-		if latest != nil {
-			d.Status = statusOf(state)
-			d.AdditionalContext = merged(d.AdditionalContext, operator)
-		}
-		details[uuid] = d
-		state, operator = nil, nil
-		return nil
-	})
-	return orUndefined(err)
+		GROUP BY m.provider_id, latest.creation_datetime, latest.state, latest.operator`, orgID, uuids).
+		Query(func(rows pgx.Rows) error {
+			var uuid string
+			var hasData, current, previous bool
+			var latest *time.Time
+			var state map[string]manifestStep
+			var operator sources.Object
+			_, err := pgx.ForEachRow(rows, []any{&uuid, &hasData, &current, &previous, &latest, &state, &operator}, func() error {
+				d := details[uuid]
+				d.HasData, d.CurrentMonthData, d.PreviousMonthData, d.LastPayloadAt = hasData, current, previous, latest
+				if latest != nil {
+					d.Status = statusOf(state)
+					d.AdditionalContext = merged(d.AdditionalContext, operator)
+				}
+				details[uuid] = d
+				state, operator = nil, nil
+				return nil
+			})
+			return err
+		})
 }
 
 func merged(context, operator sources.Object) sources.Object {
@@ -157,22 +169,22 @@ func statusOf(steps map[string]manifestStep) json.RawMessage {
 	return text
 }
 
-// addCostModels adds the cost models, which stand in the tenant's own schema and come from there by a function with
-// rights of its own.
-func (s *Store) addCostModels(ctx context.Context, orgID string, uuids []string, details map[string]sources.Details) error {
-	rows, err := s.db.Query(ctx, `SELECT provider_uuid, name, uuid FROM sources.cost_models($1, $2::uuid[])`, orgID, uuids)
-	if err != nil {
-		return domainError(err, nil)
-	}
-	var uuid string
-	var model sources.CostModel
-	_, err = pgx.ForEachRow(rows, []any{&uuid, &model.Name, &model.UUID}, func() error {
-		d := details[uuid]
-		d.CostModels = append(d.CostModels, model)
-		details[uuid] = d
-		return nil
-	})
-	return domainError(err, nil)
+// costModels adds the cost models, which stand in the tenant's own schema and come from there by a function with rights
+// of its own. What has no provider has none.
+func costModels(b *pgx.Batch, orgID string, uuids []string, details map[string]sources.Details) {
+	b.Queue(`SELECT provider_uuid, name, uuid FROM sources.cost_models($1, $2::uuid[])`, orgID, uuids).
+		Query(func(rows pgx.Rows) error {
+			var uuid string
+			var model sources.CostModel
+			_, err := pgx.ForEachRow(rows, []any{&uuid, &model.Name, &model.UUID}, func() error {
+				if d, linked := details[uuid]; linked {
+					d.CostModels = append(d.CostModels, model)
+					details[uuid] = d
+				}
+				return nil
+			})
+			return err
+		})
 }
 
 // orUndefined is domainError, but for a table that is not there: that is no error.

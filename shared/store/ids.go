@@ -16,7 +16,7 @@ func (s *Store) LiftIDs(ctx context.Context, above int64) error {
 		return fmt.Errorf("an id %d has been seen, which leaves too few: beyond %d something else than us has given it", above, maxLift)
 	}
 	return s.InTx(ctx, func(tx *Store) error {
-		if err := tx.boundWaiting(ctx); err != nil {
+		if err := tx.exec(ctx, boundWaiting); err != nil {
 			return err
 		}
 		if err := tx.exec(ctx, `LOCK TABLE sources.source, sources.application IN SHARE ROW EXCLUSIVE MODE`); err != nil {

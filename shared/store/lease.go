@@ -49,14 +49,18 @@ func (s *Store) Lease(ctx context.Context, sourceID int64, owner string, limit i
 	return taken, events, err
 }
 
-// Release ends the lease of owner, and reports whether events of the source wait nevertheless: ones that
-// were committed since they were last looked for, by somebody who found the lease taken.
+// Release ends the lease of owner, after it has removed the event of the source with the sequence sent, if that is not 0.
+// It reports whether events of the source wait nevertheless: ones that were committed since they were last looked for, by
+// somebody who found the lease taken.
 //
 // It looks after the delete, in a statement of its own: whoever came before the delete has committed the
 // event by then, and whoever comes after it waits for this transaction and gets the lease. One statement
 // for both would look first, and an event between the two would be nobody's.
-func (s *Store) Release(ctx context.Context, sourceID int64, owner string) (more bool, err error) {
+func (s *Store) Release(ctx context.Context, sourceID int64, owner string, sent int64) (more bool, err error) {
 	batch := &pgx.Batch{}
+	if sent > 0 {
+		batch.Queue(removeSent, sourceID, sent)
+	}
 	batch.Queue(`DELETE FROM sources.outbox_lease WHERE source_id = $1 AND owner = $2`, sourceID, owner)
 	batch.Queue(`SELECT `+waits, sourceID).QueryRow(func(row pgx.Row) error { return row.Scan(&more) })
 	err = domainError(s.db.SendBatch(ctx, batch).Close(), nil)

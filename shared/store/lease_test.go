@@ -72,11 +72,10 @@ func TestReleaseLooksAfterwards(t *testing.T) {
 	if taken, _ := lease(t, db, owner); !taken {
 		t.Fatal("the lease was not given")
 	}
-	execute(t, sql, `DELETE FROM sources.outbox`)
 	var more bool
 	var err error
 	behindALock(t, sql, `INSERT INTO sources.outbox (source_id, sequence, id, event) VALUES (1, 2, gen_random_uuid(), '{}')`,
-		func() { more, err = db.Release(t.Context(), 1, owner) })
+		func() { more, err = db.Release(t.Context(), 1, owner, 1) })
 	if err != nil || !more {
 		t.Errorf("Release() = %v, %v, want to be told of the event", more, err)
 	}
@@ -115,7 +114,7 @@ func TestLease(t *testing.T) {
 	if taken, events := lease(t, db, second); taken || len(events) != 0 {
 		t.Errorf("Lease() of another = %v, %v", taken, events)
 	}
-	if more, err := db.Release(t.Context(), 1, second); err != nil || !more {
+	if more, err := db.Release(t.Context(), 1, second, 0); err != nil || !more {
 		t.Errorf("Release() of another = %v, %v, want to be told that events wait", more, err)
 	}
 	if taken, _ := lease(t, db, second); taken {
@@ -131,7 +130,7 @@ func TestLease(t *testing.T) {
 		t.Errorf("Lease() = %v, %v, want what is not parked", taken, events)
 	}
 	execute(t, sql, `UPDATE sources.outbox SET parked_at = now()`)
-	if more, err := db.Release(t.Context(), 1, second); err != nil || more {
+	if more, err := db.Release(t.Context(), 1, second, 0); err != nil || more {
 		t.Errorf("Release() = %v, %v, want nothing to wait but what is parked", more, err)
 	}
 	if taken, _ := lease(t, db, first); taken {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/insights-onprem/cost-sources/shared/sources"
 )
 
@@ -65,13 +67,18 @@ func (l *list) read(ctx context.Context, s *Store, where, orgID string, q source
 		where += " AND " + l.condition(filter)
 	}
 	from := ` FROM ` + sourceTables + ` WHERE ` + where
-	count, err := value[int](ctx, s, `SELECT count(*)`+from, l.args...)
-	if err != nil || count <= q.Offset {
-		return nil, count, err
-	}
-	page, err := all(ctx, s, scanSource, fmt.Sprintf(`SELECT %s %s ORDER BY %s LIMIT %d OFFSET %d`,
-		sourceColumns, from, l.orderBy(q.Order), q.Limit, q.Offset), l.args...)
-	return page, count, err
+	var page []sources.Source
+	var count int
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT count(*)`+from, l.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&count) })
+	batch.Queue(fmt.Sprintf(`SELECT %s %s ORDER BY %s LIMIT %d OFFSET %d`,
+		sourceColumns, from, l.orderBy(q.Order), q.Limit, q.Offset), l.args...).
+		Query(func(rows pgx.Rows) (err error) {
+			page, err = pgx.CollectRows(rows, scanSource)
+			return err
+		})
+	err := s.db.SendBatch(ctx, batch).Close()
+	return page, count, domainError(err, nil)
 }
 
 func (l *list) orderBy(o sources.Order) string {

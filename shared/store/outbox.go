@@ -49,10 +49,12 @@ type Queued struct {
 	Event    []byte // in CloudEvents' JSON format
 }
 
-// Sent removes an event that the sink has accepted.
+// Sent removes an event that the sink has accepted. The last one of a lease goes with Release.
 func (s *Store) Sent(ctx context.Context, sourceID, sequence int64) error {
-	return s.exec(ctx, `DELETE FROM sources.outbox WHERE source_id = $1 AND sequence = $2`, sourceID, sequence)
+	return s.exec(ctx, removeSent, sourceID, sequence)
 }
+
+const removeSent = `DELETE FROM sources.outbox WHERE source_id = $1 AND sequence = $2`
 
 // Park sets an event aside that the sink refuses for good. sources.health counts it until a person has
 // looked at it; the later events of the source go on.

@@ -12,7 +12,7 @@ import (
 // DetachProvider takes the provider of src out of use at once: reports find it no more, and another
 // source may have its cluster. It reports whether there is one. The row of src has to be locked.
 func (s *Store) DetachProvider(ctx context.Context, src sources.Source) (exists bool, err error) {
-	if err := s.boundWaiting(ctx); err != nil {
+	if err := s.exec(ctx, boundWaiting); err != nil {
 		return false, err
 	}
 	authentication, exists, err := s.lockProvider(ctx, src)

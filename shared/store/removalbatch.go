@@ -77,7 +77,7 @@ func (r removal) batch(ctx context.Context, st step, key string, next func() (fr
 
 // asTenant sets how long we wait for somebody's rows, and the search path: Koku's triggers use unqualified names.
 func (s *Store) asTenant(ctx context.Context, schema string) error {
-	if err := s.boundWaiting(ctx); err != nil {
+	if err := s.exec(ctx, boundWaiting); err != nil {
 		return err
 	}
 	return s.exec(ctx, `SET LOCAL search_path = `+pgx.Identifier{schema}.Sanitize()+`, public`)

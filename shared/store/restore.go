@@ -34,7 +34,7 @@ const standings = `
 // have been removed and made anew after the backup. ROS data of a source that lives is not touched.
 func (s *Store) AskAgain(ctx context.Context, after int64, limit int, sequences func(id int64) int64) (asked []Standing, err error) {
 	err = s.InTx(ctx, func(tx *Store) error {
-		if err := tx.boundWaiting(ctx); err != nil {
+		if err := tx.exec(ctx, boundWaiting); err != nil {
 			return err
 		}
 		asked, err = all(ctx, tx, pgx.RowToStructByPos[Standing], standings+` FOR NO KEY UPDATE`, after, limit)

@@ -5,17 +5,20 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/insights-onprem/cost-sources/shared/sources"
 )
 
 // sourceColumns are the columns of a source s with its application a, in the order of scanSource.
-const sourceColumns = `
+const sourceColumns = ownColumns + `, a.id, a.extra, a.created_at, a.updated_at, a.deleted_at`
+
+// ownColumns are those of the source alone.
+const ownColumns = `
 	s.id, s.uuid, s.org_id, s.account_number, s.name, s.source_type, coalesce(s.cluster_id, ''), s.credentials,
 	s.billing_source, s.paused, s.created_at, s.updated_at, s.deleted_at,
 	s.generation, s.observed_generation, s.sequence, s.state, s.reason, s.attempts, s.state_at, s.next_attempt_at,
-	s.provider_detached_at, s.provider_removed_at, s.ros_cleaned_at, s.ros_rechecked_at,
-	a.id, a.extra, a.created_at, a.updated_at, a.deleted_at`
+	s.provider_detached_at, s.provider_removed_at, s.ros_cleaned_at, s.ros_rechecked_at`
 
 const sourceTables = `
 	sources.source s
@@ -79,30 +82,32 @@ func (s *Store) LockSource(ctx context.Context, orgID string, ref sources.Ref) (
 // LockRegistered is LockSource for a source that may be gone.
 func (s *Store) LockRegistered(ctx context.Context, orgID string, ref sources.Ref) (sources.Source, error) {
 	// Two statements: one that has waited for the lock would see the source as it is now, but beside it
-	// the application as it was when the statement began.
-	id, err := one(ctx, s, pgx.RowTo[int64], sources.NoSource(), `
-		SELECT s.id FROM sources.source s WHERE s.org_id = $1 AND `+refersTo+` FOR NO KEY UPDATE`,
-		orgID, ref.ID, ref.UUID)
-	if err != nil {
-		return sources.Source{}, err
-	}
-	return s.Registered(ctx, id)
+	// the application as it was when the statement began. They are sent in one go.
+	var src sources.Source
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT FROM sources.source s WHERE s.org_id = $1 AND `+refersTo+` FOR NO KEY UPDATE`, orgID, ref.ID, ref.UUID)
+	batch.Queue(`
+		SELECT `+sourceColumns+`
+		FROM `+sourceTables+`
+		WHERE s.org_id = $1 AND `+refersTo, orgID, ref.ID, ref.UUID).
+		Query(func(rows pgx.Rows) (err error) {
+			src, err = pgx.CollectExactlyOneRow(rows, scanSource)
+			return err
+		})
+	err := s.db.SendBatch(ctx, batch).Close()
+	return src, domainError(err, sources.NoSource())
 }
 
 // CreateSource makes the registry row of a new source, which is then locked, and reads it. Only what a
 // client can say of it is taken from draft. SaveSource has to follow in the same transaction.
 func (s *Store) CreateSource(ctx context.Context, draft sources.Source) (sources.Source, error) {
-	id, err := value[int64](ctx, s, `
-		INSERT INTO sources.source
+	return one(ctx, s, scanSource, nil, `
+		INSERT INTO sources.source AS s
 			(org_id, account_number, name, source_type, cluster_id, credentials, billing_source, paused, state)
 		VALUES ($1, $2, $3, $4, nullif($5, ''), $6, $7, $8, 'waiting')
-		RETURNING id`,
+		RETURNING `+ownColumns+`, NULL, NULL, NULL, NULL, NULL`, // it has no application yet
 		draft.OrgID, draft.AccountNumber, draft.Name, sources.TypeOCP, draft.ClusterID,
 		orEmpty(draft.Credentials), orEmpty(draft.BillingSource), draft.Paused)
-	if err != nil {
-		return sources.Source{}, err
-	}
-	return s.Registered(ctx, id)
 }
 
 func orEmpty(o sources.Object) sources.Object {
@@ -117,24 +122,29 @@ func orEmpty(o sources.Object) sources.Object {
 // that order. It fills in what the database decides. Where another living source of the organization has
 // the cluster, the error is Invalid.
 func (s *Store) SaveSource(ctx context.Context, src *sources.Source, make ...EventFunc) error {
-	if err := s.saveApplication(ctx, src); err != nil {
-		return err
+	var projected int64
+	batch := &pgx.Batch{}
+	saveApplication(batch, src)
+	saveRow(batch, src, len(make))
+	project(batch, *src, &projected)
+	if err := s.db.SendBatch(ctx, batch).Close(); err != nil {
+		return domainError(err, nil)
 	}
-	if err := s.saveRow(ctx, src, len(make)); err != nil {
-		return err
+	if projected == 0 && src.DeletedAt == nil {
+		return fmt.Errorf("source %d: api_sources has a row of another source with this id", src.ID)
 	}
-	if err := s.project(ctx, *src); err != nil {
-		return err
+	if src.Application != nil {
+		src.Application.Changed = false
 	}
 	return s.emit(ctx, *src, make)
 }
 
-func (s *Store) saveRow(ctx context.Context, src *sources.Source, events int) error {
+func saveRow(b *pgx.Batch, src *sources.Source, events int) {
 	state := sources.Waiting
 	if src.WantsProvider() {
 		state = sources.Pending
 	}
-	err := s.db.QueryRow(ctx, `
+	b.Queue(`
 		UPDATE sources.source s SET `+remember+`,
 			name = $3, cluster_id = nullif($4, ''), credentials = $5, billing_source = $6, paused = $7,
 			deleted_at = $8, updated_at = now(),
@@ -145,19 +155,24 @@ func (s *Store) saveRow(ctx context.Context, src *sources.Source, events int) er
 		RETURNING updated_at, generation, sequence, state, reason, attempts, state_at, next_attempt_at`,
 		src.OrgID, src.ID, src.Name, src.ClusterID, src.Credentials, src.BillingSource, src.Paused, src.DeletedAt,
 		events, state, firstRepair, src.ROSCleanedAt, src.ROSRecheckedAt).
-		Scan(&src.UpdatedAt, &src.Generation, &src.Sequence, &src.State, &src.Reason, &src.Attempts, &src.StateAt, &src.NextAttemptAt)
-	return domainError(err, nil)
+		QueryRow(func(row pgx.Row) error {
+			return row.Scan(&src.UpdatedAt, &src.Generation, &src.Sequence, &src.State, &src.Reason, &src.Attempts, &src.StateAt, &src.NextAttemptAt)
+		})
 }
 
-// project writes the row that the rest of the world knows a source by (contract section 6). Its
-// provider_id and koku_uuid are the provisioner's. A row of somebody else's with that id is an error.
-func (s *Store) project(ctx context.Context, src sources.Source) error {
-	if src.DeletedAt != nil {
-		return s.exec(ctx, `
-			DELETE FROM public.api_sources WHERE org_id = $1 AND source_id = $2 AND source_uuid = $3`,
-			src.OrgID, src.ID, src.UUID)
+// project writes the row that the rest of the world knows a source by (contract section 6). Its provider_id and
+// koku_uuid are the provisioner's. There are no rows affected where one of somebody else's has that id.
+func project(b *pgx.Batch, src sources.Source, affected *int64) {
+	count := func(tag pgconn.CommandTag) error {
+		*affected = tag.RowsAffected()
+		return nil
 	}
-	tag, err := s.db.Exec(ctx, `
+	if src.DeletedAt != nil {
+		b.Queue(`DELETE FROM public.api_sources WHERE org_id = $1 AND source_id = $2 AND source_uuid = $3`,
+			src.OrgID, src.ID, src.UUID).Exec(count)
+		return
+	}
+	b.Queue(`
 		INSERT INTO public.api_sources (source_id, source_uuid, name, "offset", account_id, source_type,
 			authentication, billing_source, pending_delete, pending_update, out_of_order_delete, status, paused,
 			additional_context, org_id, updated_timestamp)
@@ -166,9 +181,5 @@ func (s *Store) project(ctx context.Context, src sources.Source) error {
 		ON CONFLICT (source_id) DO UPDATE SET name = excluded.name, authentication = excluded.authentication,
 			paused = excluded.paused, updated_timestamp = excluded.updated_timestamp
 		WHERE api_sources.org_id = excluded.org_id AND api_sources.source_uuid = excluded.source_uuid`,
-		src.OrgID, src.ID, src.UUID, src.Name, src.AccountNumber, src.Type, src.Credentials, src.Paused)
-	if err == nil && tag.RowsAffected() == 0 {
-		return fmt.Errorf("source %d: api_sources has a row of another source with this id", src.ID)
-	}
-	return domainError(err, nil)
+		src.OrgID, src.ID, src.UUID, src.Name, src.AccountNumber, src.Type, src.Credentials, src.Paused).Exec(count)
 }

@@ -18,15 +18,20 @@ type tenant struct {
 	Schema     string
 }
 
+// selectTenant reads the tenant of the organization $1, if it is complete.
+const selectTenant = `
+	SELECT c.id, c.schema_name
+	FROM public.api_customer c
+	JOIN public.api_tenant t ON t.schema_name = c.schema_name
+	WHERE c.org_id = $1
+		AND EXISTS (SELECT FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
+		            WHERE n.nspname = c.schema_name AND r.relname = 'reporting_tenant_api_provider')`
+
+func noTenant(orgID string) error { return sources.NotFoundf("organization %s has no tenant", orgID) }
+
 // tenant reads the tenant of an organization; one that is not complete is NotFound.
 func (s *Store) tenant(ctx context.Context, orgID string) (tenant, error) {
-	return one(ctx, s, pgx.RowToStructByPos[tenant], sources.NotFoundf("organization %s has no tenant", orgID), `
-		SELECT c.id, c.schema_name
-		FROM public.api_customer c
-		JOIN public.api_tenant t ON t.schema_name = c.schema_name
-		WHERE c.org_id = $1
-			AND EXISTS (SELECT FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
-			            WHERE n.nspname = c.schema_name AND r.relname = 'reporting_tenant_api_provider')`, orgID)
+	return one(ctx, s, pgx.RowToStructByPos[tenant], noTenant(orgID), selectTenant, orgID)
 }
 
 // HasTenant reports whether the tenant of an organization is there, whole.
@@ -76,7 +81,7 @@ func (s *Store) onMaker(ctx context.Context, do func(conn *pgx.Conn) error) erro
 }
 
 func (s *Store) makeTenant(ctx context.Context, src sources.Source, make func(schema string) error) error {
-	if err := s.boundWaiting(ctx); err != nil {
+	if err := s.exec(ctx, boundWaiting); err != nil {
 		return err
 	}
 	schema, err := s.schemaFor(ctx, src.OrgID)
@@ -104,9 +109,7 @@ func (s *Store) makeTenant(ctx context.Context, src sources.Source, make func(sc
 }
 
 // boundWaiting keeps a transaction from waiting for a lock longer than an event may take.
-func (s *Store) boundWaiting(ctx context.Context) error {
-	return s.exec(ctx, `SET LOCAL lock_timeout = '10s'`)
-}
+const boundWaiting = `SET LOCAL lock_timeout = '10s'`
 
 // schemaFor is the customer's schema name or, for a new customer, the one that Koku would choose.
 func (s *Store) schemaFor(ctx context.Context, orgID string) (string, error) {

@@ -116,10 +116,11 @@ func (p provisioner) update(ctx context.Context, src sources.Source) error {
 	case !src.WantsProvider():
 		return p.db.Observe(ctx, src)
 	}
-	if there, err := p.db.HasTenant(ctx, src.OrgID); err != nil || !there {
-		return err
+	err := p.provide(ctx, src, false)
+	if sources.KindOf(err) == sources.NotFound {
+		return nil // the tenant is, or even the source by now
 	}
-	return p.provide(ctx, src, false)
+	return err
 }
 
 // settle makes the tenant, in a transaction of its own as it may take seconds, and then the provider. That a provider
