@@ -4,7 +4,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 SEEDS       ?= 3
 
-.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer bench-tenants bench-removal e2e check fuzz build
+.PHONY: help run test test-manifests test-faults test-schema test-pgbouncer bench bench-tenants bench-removal e2e check fuzz build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ test-schema: ## whether the API answers as its OpenAPI document says: schemathes
 test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has to be installed
 	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
 	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
+
+bench: ## how fast the functions are, each figure beside its limit: a table, also in bin/bench.md, and bin/bench.json; some 14 minutes, on a machine with nothing else to do
+	@mkdir -p bin
+	BENCH=full OUT=$(CURDIR)/bin go test -v -count=1 -timeout 1h -run TestBench ./tests/bench
 
 bench-tenants: ## what ten thousand tenants cost: a database grown to TENANTS ("100 1000 10000"), ROUNDS (50) of everything at each size; some 15 minutes, 12 GB
 	TENANTS="$(or $(TENANTS),100 1000 10000)" ROUNDS=$(or $(ROUNDS),50) go test -v -count=1 -timeout 2h -run TestTenants ./tests/tenants
@@ -53,5 +57,5 @@ fuzz: ## every fuzz test for FUZZTIME
 		done; \
 	done
 
-build: ## every function and command into bin/
-	CGO_ENABLED=0 go build -trimpath -tags=grpcnotrace -ldflags='-s -w' -o bin/ ./functions/... ./migrations/migrate
+build: ## every function and command into bin/, or the folder BIN
+	CGO_ENABLED=0 go build -trimpath -tags=grpcnotrace -ldflags='-s -w' -o $(or $(BIN),bin)/ ./functions/... ./migrations/migrate $(ALSO)

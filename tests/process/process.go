@@ -59,6 +59,9 @@ func Start(dir, name string, env ...string) (*Process, error) {
 	return p, nil
 }
 
+// ID is the process's id.
+func (p *Process) ID() int { return p.cmd.Process.Pid }
+
 // Said is the end of what the process wrote.
 func (p *Process) Said() string { return p.said.String() }
 
