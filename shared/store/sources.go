@@ -13,6 +13,9 @@ import (
 // sourceColumns are the columns of a source s with its application a, in the order of scanSource.
 const sourceColumns = ownColumns + `, a.id, a.extra, a.created_at, a.updated_at, a.deleted_at`
 
+// noApplication stands for the application of a source that cannot have one yet.
+const noApplication = `NULL AS application_id, NULL AS extra, NULL AS made_at, NULL AS changed_at, NULL AS gone_at`
+
 // ownColumns are those of the source alone.
 const ownColumns = `
 	s.id, s.uuid, s.org_id, s.account_number, s.name, s.source_type, coalesce(s.cluster_id, ''), s.credentials,
@@ -105,7 +108,7 @@ func (s *Store) CreateSource(ctx context.Context, draft sources.Source) (sources
 		INSERT INTO sources.source AS s
 			(org_id, account_number, name, source_type, cluster_id, credentials, billing_source, paused, state)
 		VALUES ($1, $2, $3, $4, nullif($5, ''), $6, $7, $8, 'waiting')
-		RETURNING `+ownColumns+`, NULL, NULL, NULL, NULL, NULL`, // it has no application yet
+		RETURNING `+ownColumns+`, `+noApplication,
 		draft.OrgID, draft.AccountNumber, draft.Name, sources.TypeOCP, draft.ClusterID,
 		orEmpty(draft.Credentials), orEmpty(draft.BillingSource), draft.Paused)
 }
