@@ -73,11 +73,12 @@ func (s *Store) prepareProvider(ctx context.Context, src sources.Source, t tenan
 		)
 		SELECT id FROM there UNION ALL SELECT id FROM made`, src.ClusterID).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&m.authentication) })
+	// "+ 0": from the credentials, of which there is one row, and not through all providers of the organization.
 	batch.Queue(`
 		SELECT EXISTS (SELECT FROM sources.source r WHERE r.org_id = $1 AND r.uuid = p.uuid)
-		FROM public.api_provider p
-		JOIN public.api_providerauthentication a ON a.id = p.authentication_id
-		WHERE p.customer_id = $2 AND p.uuid <> $3 AND a.credentials = jsonb_build_object('cluster_id', $4::text)`,
+		FROM public.api_providerauthentication a
+		JOIN public.api_provider p ON p.authentication_id = a.id
+		WHERE p.customer_id + 0 = $2 AND p.uuid <> $3 AND a.credentials = jsonb_build_object('cluster_id', $4::text)`,
 		src.OrgID, t.CustomerID, src.UUID, src.ClusterID).
 		Query(func(rows pgx.Rows) (err error) {
 			others, err = pgx.CollectRows(rows, pgx.RowTo[bool])
@@ -132,7 +133,7 @@ func (s *Store) clearWay(ctx context.Context, src sources.Source, t tenant, ours
 	return s.exec(ctx, `
 		UPDATE public.api_provider p SET authentication_id = NULL
 		FROM public.api_providerauthentication a
-		WHERE a.id = p.authentication_id AND p.customer_id = $1 AND p.uuid <> $2
+		WHERE a.id = p.authentication_id AND p.customer_id + 0 = $1 AND p.uuid <> $2
 			AND a.credentials = jsonb_build_object('cluster_id', $3::text)`,
 		t.CustomerID, src.UUID, src.ClusterID)
 }

@@ -20,7 +20,6 @@ func (w *world) providers() {
 	api := w.serving("sources", main, "K_SINK="+t.sink)
 	provisioner := w.serving("provisioner", main)
 	providers, tenants := w.deliver(t, provisioner, provision.ProvidersPath), w.deliver(t, provisioner, provision.TenantsPath)
-	w.tenant(main, "provided")
 	var news atomic.Int64
 	for _, p := range []struct {
 		name   string
@@ -91,10 +90,20 @@ func (w *world) provisioning(org string) script {
 	s := w.script(main, "provisioner", nil, func(url string) *strings.Replacer {
 		id := w.pending(main, org, 1)
 		w.event(url, provision.ProvidersPath, id)
+		w.mustBeReady(id)
 		return ids(id)
 	})
 	s.text = own(s.text)
 	return s
+}
+
+// mustBeReady sees to it that what was logged is the making of a provider.
+func (w *world) mustBeReady(id int64) {
+	w.Helper()
+	var state string
+	if err := w.sql[main].QueryRow(w.Context(), `SELECT state FROM sources.source WHERE id = $1`, id).Scan(&state); err != nil || state != "ready" {
+		w.Fatalf("the source is %s, %v; want it ready", state, err)
+	}
 }
 
 // tenantMaking is what it does for the first source of an organization.
@@ -104,6 +113,7 @@ func (w *world) tenantMaking() script {
 		id := w.next[main]
 		w.pending(main, fmt.Sprintf("made%d", id), 1)
 		w.event(url, provision.TenantsPath, id)
+		w.mustBeReady(id)
 		return ids(id)
 	})
 	s.text = own(s.text)

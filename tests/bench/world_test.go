@@ -64,6 +64,7 @@ func newWorld(t testing.TB, s settings) *world {
 	w.sink = w.serve(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusAccepted) }))
 	w.database(main)
 	w.seed(main, "listed", w.listed)
+	w.tenant(main, "provided")
 	return w
 }
 
