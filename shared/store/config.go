@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -60,7 +59,7 @@ func checked(variable, value string) (string, error) {
 }
 
 // readAgain has a new connection made with what the file says by now.
-func (c Config) readAgain(_ context.Context, to *pgx.ConnConfig) error {
+func (c Config) readAgain(to *pgx.ConnConfig) error {
 	url, err := c.URL()
 	if err != nil {
 		return err

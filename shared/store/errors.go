@@ -40,7 +40,7 @@ func domainError(err, missing error) error {
 	if ok && pg.Code == uniqueViolation && pg.ConstraintName == "source_cluster_key" {
 		return sources.Invalidf("source.duplicate", "%s", sources.Duplicate)
 	}
-	if ok && mayHeal(pg.Code) || !ok && isAway(err) {
+	if ok && (mayHeal(pg.Code) || isOutdated(pg)) || !ok && isAway(err) {
 		return &sources.Error{Kind: sources.Unavailable, Msg: "PostgreSQL is not available", Err: err}
 	}
 	return err
@@ -54,6 +54,13 @@ func mayHeal(code string) bool {
 		return true
 	}
 	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53") || strings.HasPrefix(code, "57P")
+}
+
+// isOutdated: what was prepared does not fit any more, as a migration has changed a table, or is not there, as a pooler
+// has come in between. The next time it is prepared anew.
+func isOutdated(pg *pgconn.PgError) bool {
+	const featureNotSupported, invalidStatementName = "0A000", "26000"
+	return pg.Code == featureNotSupported && pg.Routine == "RevalidateCachedQuery" || pg.Code == invalidStatementName
 }
 
 func isAway(err error) bool {

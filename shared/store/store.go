@@ -11,8 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/insights-onprem/cost-sources/shared/sources"
 )
 
 // connectWithin bounds the making of a connection.
@@ -62,15 +60,9 @@ func OpenPool(cfg Config) (*pgxpool.Pool, error) {
 	if cfg.Role != "" {
 		pcfg.ConnConfig.RuntimeParams["role"] = cfg.Role
 	}
-	// One round trip, and no named statement that a pooler would have to know of.
-	pcfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-	pcfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
-		conn.TypeMap().RegisterDefaultPgType(sources.Object{}, "json")
-		return nil
-	}
-	if cfg.DatabaseURLFile != "" {
-		pcfg.BeforeConnect = cfg.readAgain
-	}
+	m := &mode{cfg: cfg}
+	pcfg.ConnConfig.DefaultQueryExecMode = unprepared
+	pcfg.BeforeConnect, pcfg.AfterConnect, pcfg.PrepareConn = m.choose, m.check, m.fits
 	pool, err := pgxpool.NewWithConfig(context.Background(), pcfg)
 	if err != nil {
 		return nil, err

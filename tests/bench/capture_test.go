@@ -18,8 +18,9 @@ const captured = "captured"
 
 // A statement is one that the server has logged.
 type statement struct {
-	sql    string
-	params []string // as literals, the first at 0
+	sql      string
+	params   []string // as literals, the first at 0
+	prepared bool     // once for the connection
 }
 
 // A transaction is what the server carried out as one: between a BEGIN and a COMMIT, or, if it is implicit, all that came
@@ -29,15 +30,17 @@ type transaction struct {
 	implicit   bool
 }
 
-// capture has a function of its own do something, and returns what that meant to PostgreSQL. The function does it twice,
-// as the first time it connects; do is given where it listens, and returns what is to be called otherwise.
+// capture has a function of its own do something, and returns what that meant to PostgreSQL. The function does it three
+// times, as before it connects and prepares its statements; do is given where it listens, and returns what is to be called otherwise.
 func (w *world) capture(db, function string, env []string, do func(url string) (names *strings.Replacer)) ([]transaction, *strings.Replacer) {
 	w.Helper()
 	address := storetest.As(function, w.server.URL(db)) + "&application_name=" + captured + "&log_statement=all"
 	p := w.start(function, address, env...)
 	defer w.end(p)
-	do(p.url)
-	w.quiet(db)
+	for range 2 {
+		do(p.url)
+		w.quiet(db)
+	}
 	begin := w.mark(db)
 	names := do(p.url)
 	w.quiet(db)
@@ -146,32 +149,49 @@ func parse(e entry) (s statement, ok bool) {
 	if !ok || kind != "statement" && !strings.HasPrefix(kind, "execute") {
 		return s, false
 	}
-	s.sql = strings.TrimRight(strings.TrimSpace(sql), ";")
+	s.sql, s.prepared = strings.TrimRight(strings.TrimSpace(sql), ";"), strings.HasPrefix(kind, "execute stmtcache_")
 	for _, m := range loggedParam.FindAllStringSubmatch(e.Detail, -1) {
 		s.params = append(s.params, m[1])
 	}
 	return s, true
 }
 
-// text is the statement with its parameters written into it. An event gets an id of its own, and the sequence that the
-// source has by then: last is the one that it had when it was logged.
+// text is the statement with its parameters written into it.
 func (s statement) text(last int) string {
 	if len(s.params) == 0 {
 		return s.sql
 	}
 	return placeholder.ReplaceAllStringFunc(s.sql, func(found string) string {
 		n, _ := strconv.Atoi(found[1:]) // the pattern has digits only
-		value := s.params[n-1]
-		switch {
-		case strings.Contains(s.sql, "INSERT INTO sources.outbox ") && n == 3:
-			return "gen_random_uuid()"
-		case s.ofOutbox() && n == 2:
-			return fmt.Sprintf("(:saved_sequence - %d)", last-number(value))
-		case strings.Contains(s.sql, "INSERT INTO public.api_provider AS p") && n == 4:
-			return ":auth_id"
-		}
-		return value
+		return s.param(n, last)
 	})
+}
+
+// execution carries out the statement that was prepared under a name.
+func (s statement) execution(name string, last int) string {
+	var params []string
+	for n := range s.params {
+		params = append(params, s.param(n+1, last))
+	}
+	if len(params) == 0 {
+		return "EXECUTE " + name
+	}
+	return "EXECUTE " + name + " (" + strings.Join(params, ", ") + ")"
+}
+
+// param is the nth parameter. An event gets an id of its own, and the sequence that the source has by then: last is the
+// one that it had when it was logged.
+func (s statement) param(n, last int) string {
+	value := s.params[n-1]
+	switch {
+	case strings.Contains(s.sql, "INSERT INTO sources.outbox ") && n == 3:
+		return "gen_random_uuid()"
+	case s.ofOutbox() && n == 2:
+		return fmt.Sprintf("(:saved_sequence - %d)", last-number(value))
+	case strings.Contains(s.sql, "INSERT INTO public.api_provider AS p") && n == 4:
+		return ":auth_id"
+	}
+	return value
 }
 
 // ofOutbox reports whether the second parameter is the sequence of an event.

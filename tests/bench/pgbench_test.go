@@ -36,7 +36,7 @@ func (s script) rate(conns int, variables ...string) float64 {
 		w.Fatal(err)
 	}
 	args := []string{"-n", "-f", file, "-c", fmt.Sprint(conns), "-j", fmt.Sprint(min(conns, 2)),
-		"-T", fmt.Sprint(int(w.slot / time.Second)), "-D", "clients=" + fmt.Sprint(conns), "-D", "turn=0"}
+		"-T", fmt.Sprint(int(w.slot / time.Second)), "-D", "clients=" + fmt.Sprint(conns), "-D", "turn=0", "-D", "prepared=0"}
 	for _, v := range variables {
 		args = append(args, "-D", v)
 	}
@@ -79,25 +79,37 @@ func (s script) keep(name string) {
 func (w *world) script(db, function string, env []string, do func(url string) *strings.Replacer) script {
 	w.Helper()
 	all, names := w.capture(db, function, env, do)
-	return script{world: w, db: db, role: function, text: names.Replace(written(all))}
+	return script{world: w, db: db, role: function, text: written(all, names)}
 }
 
-// written writes transactions for pgbench. What a statement of a transaction has read in the database when it was
-// logged, and a later one was given, is read again.
-func written(all []transaction) string {
-	var b strings.Builder
+// written writes transactions for pgbench, under other names. What a statement of a transaction has read in the database
+// when it was logged, and a later one was given, is read again; what was prepared is prepared, once for each connection.
+func written(all []transaction, names *strings.Replacer) string {
+	var preparing, doing strings.Builder
+	prepared := map[string]string{} // the names of the statements that are
 	last := lastSequence(all)
 	for _, t := range all {
 		for i, s := range t.statements {
-			b.WriteString(s.text(last))
+			text := s.text(last)
+			// Not what would be another statement each time, and not SET, which PREPARE does not take.
+			if s.prepared && names.Replace(s.sql) == s.sql && !strings.HasPrefix(s.sql, "SET ") {
+				name, known := prepared[s.sql]
+				if !known {
+					name = fmt.Sprintf("s%d", len(prepared)+1)
+					prepared[s.sql] = name
+					fmt.Fprintf(&preparing, "PREPARE %s AS %s;\n", name, s.sql)
+				}
+				text = s.execution(name, last)
+			}
+			doing.WriteString(names.Replace(text))
 			if t.implicit && i < len(t.statements)-1 {
-				b.WriteString(` \;` + "\n") // all in one message, and so in one transaction
+				doing.WriteString(` \;` + "\n") // all in one message, and so in one transaction
 			} else {
-				b.WriteString(s.reading() + "\n")
+				doing.WriteString(s.reading() + "\n")
 			}
 		}
 	}
-	return b.String()
+	return "\\if :prepared = 0\n" + preparing.String() + "\\set prepared 1\n\\endif\n" + doing.String()
 }
 
 // ids renames the id of a source; a colon in front of it, as in JSON, would make a cast of it.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/insights-onprem/cost-sources/shared/store"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/pgbouncer"
 )
@@ -41,6 +42,23 @@ func TestPgBouncerLosesSessions(t *testing.T) {
 	slices.Sort(met)
 	if met = slices.Compact(met); len(met) != pgbouncer.PoolSize {
 		t.Errorf("one client's statements came to the connections %v, want %d of them", met, pgbouncer.PoolSize)
+	}
+}
+
+// TestPgBouncerIsToldNoStatements: what a function prepared would be on one connection, and asked for on another.
+func TestPgBouncerIsToldNoStatements(t *testing.T) {
+	t.Parallel()
+
+	pool, err := store.OpenPool(store.Config{DatabaseURL: pgbouncer.Front(t, storetest.Empty(t)), MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	for range 4 * pgbouncer.PoolSize {
+		var n int
+		if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_prepared_statements WHERE name <> $1`, "").Scan(&n); err != nil || n > 0 {
+			t.Fatalf("%d statements are prepared, %v", n, err)
+		}
 	}
 }
 
