@@ -25,10 +25,16 @@ func (s *Store) Details(ctx context.Context, orgID string, of []sources.Source) 
 	if len(uuids) == 0 {
 		return nil, nil
 	}
+	// One alone has statements of its own, as of how many there are PostgreSQL knows nothing before it is asked, and so has
+	// no plan ready.
+	among, which := `= ANY ($2::uuid[])`, any(uuids)
+	if len(uuids) == 1 {
+		among, which = `= $2::uuid`, uuids[0]
+	}
 	details := map[string]sources.Details{}
 	parts := []func(*pgx.Batch){
-		func(b *pgx.Batch) { providerDetails(b, orgID, uuids, details) },
-		func(b *pgx.Batch) { manifestDetails(b, orgID, uuids, details) },
+		func(b *pgx.Batch) { providerDetails(b, orgID, among, which, details) },
+		func(b *pgx.Batch) { manifestDetails(b, orgID, among, which, details) },
 		func(b *pgx.Batch) { costModels(b, orgID, uuids, details) },
 	}
 	all := &pgx.Batch{}
@@ -50,7 +56,7 @@ func (s *Store) Details(ctx context.Context, orgID string, of []sources.Source) 
 	return details, nil
 }
 
-func providerDetails(b *pgx.Batch, orgID string, uuids []string, details map[string]sources.Details) {
+func providerDetails(b *pgx.Batch, orgID, among string, which any, details map[string]sources.Details) {
 	b.Queue(`
 		SELECT p.uuid, p.active, p.polling_timestamp, p.additional_context,
 			m.infrastructure_type, m.infrastructure_provider_id::text, i.source_id
@@ -58,7 +64,7 @@ func providerDetails(b *pgx.Batch, orgID string, uuids []string, details map[str
 		JOIN public.api_customer c ON c.id = p.customer_id
 		LEFT JOIN public.api_providerinfrastructuremap m ON m.id = p.infrastructure_id
 		LEFT JOIN public.api_sources i ON i.org_id = c.org_id AND i.koku_uuid = m.infrastructure_provider_id::text
-		WHERE c.org_id = $1 AND p.uuid = ANY ($2::uuid[])`, orgID, uuids).
+		WHERE c.org_id = $1 AND p.uuid `+among, orgID, which).
 		Query(func(rows pgx.Rows) error {
 			var uuid string
 			var d sources.Details
@@ -85,7 +91,7 @@ func providerDetails(b *pgx.Batch, orgID string, uuids []string, details map[str
 
 // manifestDetails adds to what is known of providers what their payloads say. The latest one is that of this month or
 // the last which came last; its state becomes the status, and what its operator said of itself part of the context.
-func manifestDetails(b *pgx.Batch, orgID string, uuids []string, details map[string]sources.Details) {
+func manifestDetails(b *pgx.Batch, orgID, among string, which any, details map[string]sources.Details) {
 	b.Queue(`
 		WITH months AS (
 			SELECT date_trunc('month', now(), 'UTC') AS this, date_trunc('month', now(), 'UTC') - interval '1 month' AS last
@@ -106,8 +112,8 @@ func manifestDetails(b *pgx.Batch, orgID string, uuids []string, details map[str
 				AND l.creation_datetime IS NOT NULL
 			ORDER BY l.creation_datetime DESC LIMIT 1
 		) latest ON true
-		WHERE c.org_id = $1 AND m.provider_id = ANY ($2::uuid[])
-		GROUP BY m.provider_id, latest.creation_datetime, latest.state, latest.operator`, orgID, uuids).
+		WHERE c.org_id = $1 AND m.provider_id `+among+`
+		GROUP BY m.provider_id, latest.creation_datetime, latest.state, latest.operator`, orgID, which).
 		Query(func(rows pgx.Rows) error {
 			var uuid string
 			var hasData, current, previous bool

@@ -52,18 +52,25 @@ func (s *Store) Source(ctx context.Context, orgID string, ref sources.Ref) (sour
 // for as long as the registry has it. The history is nil unless it is asked for.
 func (s *Store) SourceWith(ctx context.Context, orgID string, ref sources.Ref, include sources.Include) (sources.Source, error) {
 	columns, scan := sourceColumns, scanSource
+	isIt, value := refersTo(ref)
 	if include.History {
 		columns, scan = sourceColumns+`, `+history, scanSourceWithHistory
 	}
 	return one(ctx, s, scan, sources.NoSource(), `
 		SELECT `+columns+`
 		FROM `+sourceTables+`
-		WHERE s.org_id = $1 AND `+refersTo+` AND (s.deleted_at IS NULL OR $4)`,
-		orgID, ref.ID, ref.UUID, include.Deleted)
+		WHERE s.org_id = $1 AND `+isIt+` AND (s.deleted_at IS NULL OR $3)`,
+		orgID, value, include.Deleted)
 }
 
-// refersTo compares a source s to a sources.Ref in $2 and $3.
-const refersTo = `(s.id = $2::bigint OR s.uuid = nullif($3, '')::uuid)`
+// refersTo compares a source s to a reference, which is $2. A statement of its own for each kind has the same plan
+// whatever the value is, so that PostgreSQL needs to make it only once.
+func refersTo(ref sources.Ref) (condition string, value any) {
+	if ref.UUID != "" {
+		return "s.uuid = $2::uuid", ref.UUID
+	}
+	return "s.id = $2::bigint", ref.ID
+}
 
 // Registered reads the registry row that an event names, whosever it is and gone or not.
 func (s *Store) Registered(ctx context.Context, id int64) (sources.Source, error) {
@@ -88,11 +95,12 @@ func (s *Store) LockRegistered(ctx context.Context, orgID string, ref sources.Re
 	// the application as it was when the statement began. They are sent in one go.
 	var src sources.Source
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT FROM sources.source s WHERE s.org_id = $1 AND `+refersTo+` FOR NO KEY UPDATE`, orgID, ref.ID, ref.UUID)
+	isIt, value := refersTo(ref)
+	batch.Queue(`SELECT FROM sources.source s WHERE s.org_id = $1 AND `+isIt+` FOR NO KEY UPDATE`, orgID, value)
 	batch.Queue(`
 		SELECT `+sourceColumns+`
 		FROM `+sourceTables+`
-		WHERE s.org_id = $1 AND `+refersTo, orgID, ref.ID, ref.UUID).
+		WHERE s.org_id = $1 AND `+isIt, orgID, value).
 		Query(func(rows pgx.Rows) (err error) {
 			src, err = pgx.CollectExactlyOneRow(rows, scanSource)
 			return err
