@@ -50,7 +50,7 @@ func (w *world) growth() {
 		}
 	}
 	taken := map[string][][]float64{}
-	for range w.turns {
+	for range min(w.turns, 2) {
 		for _, name := range names {
 			for i, p := range places {
 				if taken[name] == nil {
