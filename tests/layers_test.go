@@ -53,7 +53,7 @@ var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events"
 	"shared/kafkaevents", "shared/kafkaclient"} // the last two only of those that speak to Kafka themselves, see below
 
 // writesKafka are the packages that may speak to Kafka themselves; all others post to a KafkaSink.
-var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "functions/after-restore/restored", "functions/preflight/preflight",
+var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "functions/after-restore/restored", "functions/preflight/preflight", "functions/interop/interop",
 	"shared/kafkaevents", "shared/kafkaclient", "tests/kafka"}
 
 // TestLayers holds the dependency rule: main, its own package, httpapi and its like, sources, the standard
