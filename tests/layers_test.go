@@ -40,6 +40,7 @@ var shared = map[string][]string{
 	"shared/telemetry":       nil,
 	"shared/serve":           {"shared/telemetry"},
 	"shared/kafkaevents":     nil,
+	"shared/plainrecord":     {"shared/sources"},
 	"shared/kafkaclient":     nil,
 	"shared/store/storetest": {"shared/store", "migrations"},
 	"shared/httpapi/apitest": {"shared/httpapi", "shared/identity"},
@@ -49,7 +50,7 @@ var shared = map[string][]string{
 }
 
 // forFunctions is what the packages of functions may import of ours.
-var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events", "shared/outbox", "shared/store", "shared/sources", "migrations",
+var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events", "shared/outbox", "shared/store", "shared/sources", "shared/plainrecord", "migrations",
 	"shared/kafkaevents", "shared/kafkaclient"} // the last two only of those that speak to Kafka themselves, see below
 
 // writesKafka are the packages that may speak to Kafka themselves; all others post to a KafkaSink.
