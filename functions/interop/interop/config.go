@@ -22,6 +22,8 @@ type Config struct {
 	// LegacyWait is how long an event waits for one before it that does not come: as long as the topic of the events
 	// keeps them, as it is also how far back it reaches.
 	LegacyWait time.Duration `envconfig:"LEGACY_WAIT" default:"168h"`
+	// PlainRecords says whether changes are also taken from producers other than ours.
+	PlainRecords bool `envconfig:"PLAIN_RECORDS" default:"false"`
 }
 
 // Validate reports the first variable that cannot be.

@@ -4,6 +4,9 @@
 // that are next, under a lease; so they are written in the order of the sequence, whatever comes twice, late or out of
 // order, and the delivery is done when its own is written, or waits for an event whose delivery is still to come.
 //
+// The other way, where a site wants it, records of other producers become changes of the sources that came by such
+// records, as if they had been made through the APIs (inward.go).
+//
 // Before a record is written, the row of its source says where that is going to be. Where the writer then dies, the
 // next one looks from there on whether the record is there.
 package interop
@@ -21,6 +24,7 @@ import (
 
 	"github.com/insights-onprem/cost-sources/shared/events"
 	"github.com/insights-onprem/cost-sources/shared/kafkaevents"
+	"github.com/insights-onprem/cost-sources/shared/plainrecord"
 	"github.com/insights-onprem/cost-sources/shared/sources"
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
@@ -35,11 +39,16 @@ type writer struct {
 	wait     time.Duration
 }
 
-// New makes the receiver of our events.
+// New makes the receiver of our events, and with PLAIN_RECORDS that of the records of other producers.
 func New(cfg Config, db *store.Store, topic *Topic) http.Handler {
 	w := writer{db: db, topic: topic, identity: cfg.LegacyIdentity, wait: cfg.LegacyWait}
-	return events.Handle(w.handle, events.TypeSourceCreate, events.TypeSourceUpdate, events.TypeSourceDelete,
-		events.TypeApplicationCreate, events.TypeApplicationUpdate, events.TypeApplicationDelete)
+	mux := http.NewServeMux()
+	if cfg.PlainRecords {
+		mux.Handle(RecordsPath, events.Handle(taker{db}.handle, plainrecord.Type))
+	}
+	mux.Handle("/", events.Handle(w.handle, events.TypeSourceCreate, events.TypeSourceUpdate, events.TypeSourceDelete,
+		events.TypeApplicationCreate, events.TypeApplicationUpdate, events.TypeApplicationDelete))
+	return mux
 }
 
 func (w writer) handle(ctx context.Context, e cloudevents.Event) error {

@@ -3,7 +3,10 @@ package interop
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 
@@ -46,6 +49,31 @@ func FuzzRecord(f *testing.F) {
 		}
 		if eventTypes[kind] != "" && m.sequence < 1 {
 			t.Errorf("the sequence is %d", m.sequence)
+		}
+	})
+}
+
+// FuzzForeign: whatever a record of another producer holds, it is refused, passed over, or can be stored.
+func FuzzForeign(f *testing.F) {
+	f.Add("Application.create", "org1", []byte(`{"Id": 7, "Source_id": 7, "Application_type_id": 0, "Tenant": "org1"}`))
+	f.Add("Application.create", "", []byte(`{"id": 3, "source_id": 7, "application_type_id": 0, "tenant": "12345", "extra": {"cluster_id": "c"}}`))
+	f.Add("Source.update", "a\x00", []byte(`{"id": 3, "name": "\u0000", "source_ref": "\ud800"}`))
+	f.Add("Source.destroy", "org1", []byte(`{"id": -1, "extra": []}`))
+	f.Add("x", "org1", []byte(`null`))
+	f.Fuzz(func(t *testing.T, kind, org string, body []byte) {
+		e := cloudevents.NewEvent()
+		e.SetTime(time.Now())
+		e.SetExtension("kafkaheadereventtype", kind)
+		e.SetExtension("kafkaheaderxrhsourcesorgid", org)
+		if err := e.SetData("", body); err != nil {
+			t.Skip(err)
+		}
+		rec, meant, err := readForeign(e)
+		switch {
+		case err != nil && sources.KindOf(err) != sources.Invalid:
+			t.Errorf("readForeign = %v, want an Invalid error", err)
+		case err == nil && meant && (sources.CheckOrg(rec.orgID) != nil || rec.sourceID < 1 || !utf8.ValidString(rec.name+rec.cluster) || strings.ContainsRune(rec.name+rec.cluster, 0)):
+			t.Errorf("readForeign = %+v", rec)
 		}
 	})
 }
