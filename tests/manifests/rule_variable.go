@@ -34,7 +34,7 @@ var (
 		"provisioner":   {required: database, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
 		"ros-cleanup":   {required: slices.Concat(database, []string{"ROS_DATABASE_URL"}), optional: []string{"KRUIZE_URL", "KRUIZE_TIMEOUT", "PLAIN_RECORDS"}},
 		"relay":         {required: database},
-		"interop":       {required: slices.Concat(database, kafka, []string{"LEGACY_TOPIC", "LEGACY_IDENTITY"}), optional: []string{"KAFKA_AUTH_DIR"}},
+		"interop":       {required: slices.Concat(database, kafka, []string{"LEGACY_TOPIC", "LEGACY_IDENTITY"}), optional: []string{"KAFKA_AUTH_DIR", "PLAIN_RECORDS"}},
 		"dead-letters":  {required: kafka, optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
 		"after-restore": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, kafka), optional: []string{"KAFKA_AUTH_DIR"}},
 		"migrate":       {required: []string{"ROS_DATABASE_URL"}, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},

@@ -15,7 +15,9 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,16 +41,19 @@ type writer struct {
 	wait     time.Duration
 }
 
-// New makes the receiver of our events, and with PLAIN_RECORDS that of the records of other producers.
+// New makes the receiver of our events, and with PLAIN_RECORDS of the records of other producers.
 func New(cfg Config, db *store.Store, topic *Topic) http.Handler {
 	w := writer{db: db, topic: topic, identity: cfg.LegacyIdentity, wait: cfg.LegacyWait}
-	mux := http.NewServeMux()
+	kinds := slices.Collect(maps.Keys(eventTypes))
 	if cfg.PlainRecords {
-		mux.Handle(RecordsPath, events.Handle(taker{db}.handle, plainrecord.Type))
+		kinds = append(kinds, plainrecord.Type)
 	}
-	mux.Handle("/", events.Handle(w.handle, events.TypeSourceCreate, events.TypeSourceUpdate, events.TypeSourceDelete,
-		events.TypeApplicationCreate, events.TypeApplicationUpdate, events.TypeApplicationDelete))
-	return mux
+	return events.Handle(func(ctx context.Context, e cloudevents.Event) error {
+		if e.Type() == plainrecord.Type {
+			return taker{db}.handle(ctx, e)
+		}
+		return w.handle(ctx, e)
+	}, kinds...)
 }
 
 func (w writer) handle(ctx context.Context, e cloudevents.Event) error {

@@ -18,9 +18,6 @@ import (
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
-// RecordsPath takes the plain records of other producers.
-const RecordsPath = "/records"
-
 type changeFunc func(context.Context, *store.Store, *sources.Source, foreign) ([]store.EventFunc, error)
 
 // changes are what the records of other producers tell of. Each says what becomes of a source, and which events tell
@@ -78,13 +75,15 @@ func apply(ctx context.Context, tx *store.Store, rec foreign) error {
 		return nil
 	}
 	told, err := changes[rec.kind](ctx, tx, &src, rec)
-	if err != nil || len(told) == 0 {
+	if err != nil {
 		return err
 	}
-	if err := tx.SaveSource(ctx, &src, told...); err != nil {
-		return err
+	if len(told) > 0 {
+		if err := tx.SaveSource(ctx, &src, told...); err != nil {
+			return err
+		}
 	}
-	return tx.RecordedAt(ctx, src.ID, rec.at)
+	return tx.RecordedAt(ctx, src.ID, rec.at) // also where it is so already: an older record must not change it
 }
 
 // create makes a source where an application of it is told of. Of any other record it would be a source that nobody

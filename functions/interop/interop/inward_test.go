@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/insights-onprem/cost-sources/functions/interop/interop"
 	"github.com/insights-onprem/cost-sources/functions/provisioner/provision"
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup"
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup/rostest"
@@ -40,7 +39,7 @@ func setupRecords(t *testing.T) records {
 	}
 	cfg := config(address)
 	cfg.PlainRecords = true
-	r.to = r.start(cfg, r.db) + interop.RecordsPath
+	r.to = r.start(cfg, r.db)
 	return r
 }
 
@@ -99,16 +98,18 @@ func TestForeign(t *testing.T) {
 				{"Application.destroy", form.value, 0, "", ""},
 				{"Source.update", form.value, 0, "", ""},
 				{"Application.create", form.value, 1, "org1 source 7 c7" + app, ""},
-				{"Application.pause", form.value, 2, "org1 source 7 c7 paused" + app, " source.update"},
-				{"Application.unpause", form.value, 3, "org1 source 7 c7" + app, " source.update"},
-				{"Application.pause", form.value, 2, "org1 source 7 c7" + app, ""}, // too late
-				{"Source.update", `{"id": 7, "name": "prod", "source_ref": "c8"}`, 4, "org1 prod c8" + app, " source.update"},
-				{"Application.update", form.value, 5, "org1 prod c7" + app, " application.update"},
-				{"Application.destroy", form.value, 6, "org1 prod c7" + app + " gone", " application.delete"},
-				{"Application.create", form.value, 5, "org1 prod c7" + app + " gone", ""}, // too late
-				{"Application.create", form.value, 7, "org1 prod c7" + app, " application.create"},
-				{"Source.destroy", `{"id": 7}`, 8, "org1 prod c7 gone" + app + " gone", " application.delete source.delete"},
-				{"Application.create", form.value, 9, "org1 prod c7 gone" + app + " gone", ""}, // an id is used once
+				{"Application.unpause", form.value, 3, "org1 source 7 c7" + app, ""}, // it is so already
+				{"Application.pause", form.value, 2, "org1 source 7 c7" + app, ""},   // too late
+				{"Application.pause", form.value, 4, "org1 source 7 c7 paused" + app, " source.update"},
+				{"Application.unpause", form.value, 5, "org1 source 7 c7" + app, " source.update"},
+				{"Application.pause", form.value, 4, "org1 source 7 c7" + app, ""}, // too late
+				{"Source.update", `{"id": 7, "name": "prod", "source_ref": "c8"}`, 6, "org1 prod c8" + app, " source.update"},
+				{"Application.update", form.value, 7, "org1 prod c7" + app, " application.update"},
+				{"Application.destroy", form.value, 8, "org1 prod c7" + app + " gone", " application.delete"},
+				{"Application.create", form.value, 7, "org1 prod c7" + app + " gone", ""}, // too late
+				{"Application.create", form.value, 9, "org1 prod c7" + app, " application.create"},
+				{"Source.destroy", `{"id": 7}`, 10, "org1 prod c7 gone" + app + " gone", " application.delete source.delete"},
+				{"Application.create", form.value, 11, "org1 prod c7 gone" + app + " gone", ""}, // an id is used once
 			} {
 				told += step.event
 				e := record(step.kind, step.value, step.minutes)
@@ -265,9 +266,9 @@ func TestForeignIDs(t *testing.T) {
 	address := storetest.Database(t)
 	cfg := config(address)
 	cfg.PlainRecords = true
-	w.want(503, w.start(cfg, storetest.Store(t, "interop", address))+interop.RecordsPath, record("Application.create", apiForm, 1))
+	w.want(503, w.start(cfg, storetest.Store(t, "interop", address)), record("Application.create", apiForm, 1))
 	cfg.PlainRecords = false
-	w.want(204, w.start(cfg, w.db)+interop.RecordsPath, record("Application.create", apiForm, 1))
+	w.want(204, w.start(cfg, w.db), record("Application.create", apiForm, 1))
 	if now := w.now(); now != "" {
 		t.Errorf("without PLAIN_RECORDS there is %s", now)
 	}
