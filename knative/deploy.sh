@@ -69,6 +69,11 @@ check_settings() {
     true) components+=(private-ca) ;;
     *) die "PRIVATE_CA has to be true or false" ;;
   esac
+  case ${setting[INTEROP]} in
+    false) components+=(no-interop) ;;
+    true) functions+=(interop) ;;
+    *) die "INTEROP has to be true or false" ;;
+  esac
   case ${setting[MONITORING]} in
     false) ;;
     true) components+=(../monitoring) ;;
@@ -76,6 +81,7 @@ check_settings() {
   esac
   [[ ${setting[VERSION]} != latest ]] || die "VERSION has to name one version, so that there is one to go back to"
   [[ ${setting[TOPIC]} != "${setting[DEAD_TOPIC]}" ]] || die "DEAD_TOPIC has to be another one than TOPIC: a dead letter would come back for ever"
+  [[ ${setting[LEGACY_TOPIC]} != "${setting[TOPIC]}" && ${setting[LEGACY_TOPIC]} != "${setting[DEAD_TOPIC]}" ]] || die "LEGACY_TOPIC has to be another one than TOPIC and DEAD_TOPIC: a plain record would come back as an event"
   [[ -f $here/overlays/${setting[OVERLAY]}/kustomization.yaml ]] || die "OVERLAY has to be one of: $(cd "$here/overlays" && echo *)"
 }
 

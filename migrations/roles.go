@@ -67,7 +67,7 @@ func MayMakeRoles(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // Functions are those with a role of their own, by the names of their folders.
-var Functions = []string{"sources", "applications", "provisioner", "ros-cleanup", "relay", "dead-letters"}
+var Functions = []string{"sources", "applications", "provisioner", "ros-cleanup", "relay", "dead-letters", "interop"}
 
 func allRoles() (roles []string) {
 	for _, function := range Functions {

@@ -10,7 +10,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['cost_sources_sources', 'cost_sources_applications', 'cost_sources_provisioner',
-        'cost_sources_ros_cleanup', 'cost_sources_relay', 'cost_sources_dead_letters']
+        'cost_sources_ros_cleanup', 'cost_sources_relay', 'cost_sources_dead_letters', 'cost_sources_interop']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             BEGIN
@@ -94,6 +94,16 @@ GRANT SELECT, INSERT, UPDATE ON sources.relay_run TO cost_sources_relay;
 GRANT SELECT ON sources.source, sources.application TO cost_sources_dead_letters;
 GRANT SELECT, INSERT ON sources.redrive TO cost_sources_dead_letters;
 
+-- interop: what it has written of the events, and has still to write; and the changes that other producers tell of.
+GRANT SELECT, INSERT, UPDATE ON sources.source, sources.application TO cost_sources_interop;
+GRANT INSERT ON sources.outbox TO cost_sources_interop;
+GRANT SELECT ON SEQUENCE sources.source_id_seq, sources.application_id_seq TO cost_sources_interop;
+GRANT INSERT, UPDATE, DELETE ON public.api_sources TO cost_sources_interop;
+GRANT SELECT (source_id, source_uuid, org_id, koku_uuid, name, authentication, paused, updated_timestamp)
+    ON public.api_sources TO cost_sources_interop;
+GRANT SELECT, INSERT, UPDATE ON sources.plain_source TO cost_sources_interop;
+GRANT SELECT, INSERT, DELETE ON sources.plain_event TO cost_sources_interop;
+
 -- Those that work for all organizations.
 DO $$
 DECLARE
@@ -103,8 +113,14 @@ BEGIN
     LOOP
         IF NOT EXISTS (SELECT FROM pg_policies
                        WHERE schemaname = 'sources' AND tablename = restricted AND policyname = 'every_organization') THEN
-            EXECUTE format('CREATE POLICY every_organization ON sources.%I TO cost_sources_provisioner,
-                cost_sources_ros_cleanup, cost_sources_relay, cost_sources_dead_letters USING (true)', restricted);
+            EXECUTE format('CREATE POLICY every_organization ON sources.%I TO cost_sources_provisioner USING (true)', restricted);
+        END IF;
+        -- Not each time anew: it locks the table.
+        IF NOT EXISTS (SELECT FROM pg_policies
+                       WHERE schemaname = 'sources' AND tablename = restricted AND policyname = 'every_organization'
+                           AND 'cost_sources_interop' = ANY (roles)) THEN
+            EXECUTE format('ALTER POLICY every_organization ON sources.%I TO cost_sources_provisioner, cost_sources_ros_cleanup,
+                cost_sources_relay, cost_sources_dead_letters, cost_sources_interop', restricted);
         END IF;
     END LOOP;
 END

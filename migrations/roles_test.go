@@ -37,6 +37,8 @@ func TestRights(t *testing.T) {
 			api[0], "public.reporting_common_costusagereportmanifest SELECT", "public.reporting_common_costusagereportstatus SELECT"}, api[1:]...),
 		"ros-cleanup":  {"public.api_sources SELECT", "sources.application SELECT", "sources.source SELECT UPDATE"},
 		"dead-letters": {"sources.application SELECT", "sources.redrive SELECT INSERT", "sources.source SELECT"},
+		"interop": {"public.api_sources SELECT INSERT UPDATE DELETE", "sources.application SELECT INSERT UPDATE", "sources.outbox INSERT",
+			"sources.plain_event SELECT INSERT DELETE", "sources.plain_source SELECT INSERT UPDATE", "sources.source SELECT INSERT UPDATE"},
 		"relay": {"sources.application SELECT", "sources.health SELECT", "sources.idempotency_key SELECT DELETE", "sources.outbox SELECT INSERT UPDATE DELETE",
 			"sources.outbox_lease SELECT INSERT UPDATE DELETE", "sources.redrive SELECT DELETE", "sources.relay_run SELECT INSERT UPDATE",
 			"sources.source SELECT UPDATE DELETE"},

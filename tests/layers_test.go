@@ -40,6 +40,7 @@ var shared = map[string][]string{
 	"shared/telemetry":       nil,
 	"shared/serve":           {"shared/telemetry"},
 	"shared/kafkaevents":     nil,
+	"shared/plainrecord":     {"shared/sources"},
 	"shared/kafkaclient":     nil,
 	"shared/store/storetest": {"shared/store", "migrations"},
 	"shared/httpapi/apitest": {"shared/httpapi", "shared/identity"},
@@ -49,11 +50,11 @@ var shared = map[string][]string{
 }
 
 // forFunctions is what the packages of functions may import of ours.
-var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events", "shared/outbox", "shared/store", "shared/sources", "migrations",
+var forFunctions = []string{"shared/httpapi", "shared/identity", "shared/events", "shared/outbox", "shared/store", "shared/sources", "shared/plainrecord", "migrations",
 	"shared/kafkaevents", "shared/kafkaclient"} // the last two only of those that speak to Kafka themselves, see below
 
 // writesKafka are the packages that may speak to Kafka themselves; all others post to a KafkaSink.
-var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "functions/after-restore/restored", "functions/preflight/preflight",
+var writesKafka = []string{"functions/dev/localknative", "functions/dev", "functions/dead-letters/deadletters", "functions/after-restore/restored", "functions/preflight/preflight", "functions/interop/interop",
 	"shared/kafkaevents", "shared/kafkaclient", "tests/kafka"}
 
 // TestLayers holds the dependency rule: main, its own package, httpapi and its like, sources, the standard

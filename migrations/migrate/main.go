@@ -9,6 +9,7 @@
 //
 //	migrate             migrate
 //	migrate --adopt     and take Koku's word for sources that are ours already, and that Koku has changed since
+//	migrate --foreign   and leave the ids below 1,000,000,000 to other producers, whose plain records interop takes
 //	migrate --workers 8 with eight tenants at a time instead of four
 //	migrate --status    only say how far the database is
 package main
@@ -82,6 +83,7 @@ func (c config) Validate() error {
 type options struct {
 	workers       int
 	status, adopt bool
+	foreign       bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -91,6 +93,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&opts.workers, "workers", 4, "how many tenants to migrate at a time")
 	flags.BoolVar(&opts.status, "status", false, "only say how far the database is")
 	flags.BoolVar(&opts.adopt, "adopt", false, "take Koku's word for sources that are ours already: its changes, and its deletions")
+	flags.BoolVar(&opts.foreign, "foreign", false, "leave the ids below 1,000,000,000 to other producers, whose plain records interop takes")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -130,7 +133,26 @@ func migrate(ctx context.Context, address string, cfg config, opts options, stdo
 	if err := giveRoles(ctx, log, address); err != nil {
 		return err
 	}
+	if opts.foreign {
+		if err := leaveIDs(ctx, log, cfg.Config); err != nil {
+			return err
+		}
+	}
 	return migrateTenants(ctx, log, address, opts.workers, stderr)
+}
+
+// leaveIDs has our ids begin where those of other producers end. Again it changes nothing.
+func leaveIDs(ctx context.Context, log *slog.Logger, cfg store.Config) error {
+	db, closeDB, err := store.Open(cfg)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	if err := db.LiftIDs(ctx, store.ForeignIDs-1); err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "the ids of other producers are left to them", "below", store.ForeignIDs)
+	return nil
 }
 
 // giveRoles goes on without roles where they cannot be made: the functions then work as before there were any.

@@ -101,6 +101,21 @@ func TestMigrate(t *testing.T) {
 	tenants(t, env, 3, 0)
 }
 
+// TestForeign: ids that other producers may give are not ours to give any more, however often it is said.
+func TestForeign(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Empty(t)
+	env := []string{"DATABASE_URL=" + address}
+	for range 2 {
+		migrated(t, env, "--foreign")
+	}
+	lifted, err := storetest.Store(t, "interop", address).IDsLifted(t.Context())
+	if err != nil || !lifted {
+		t.Errorf("IDsLifted = %v, %v", lifted, err)
+	}
+}
+
 // tenants checks what the status says of them.
 func tenants(t *testing.T, env []string, newest, behind int) {
 	t.Helper()

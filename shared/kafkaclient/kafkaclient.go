@@ -1,5 +1,5 @@
 // Package kafkaclient is how the few programs that speak to Kafka themselves find it, prove who they are, and name
-// the two topics.
+// the topics.
 package kafkaclient
 
 import (
@@ -28,6 +28,9 @@ type Cluster struct {
 
 // topicName is what Kafka allows.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// IsTopic says whether a topic can have that name.
+func IsTopic(name string) bool { return topicName.MatchString(name) }
 
 // Validate reports the first variable that cannot be.
 func (c Cluster) Validate() error {
@@ -109,8 +112,12 @@ func (c Cluster) Connect(topic string, config *sarama.Config) (sarama.Client, er
 
 // variable is the one that says what a topic is called.
 func (c Cluster) variable(topic string) string {
-	if topic == c.DeadTopic {
+	switch topic {
+	case c.DeadTopic:
 		return "DEAD_TOPIC"
+	case c.Topic, c.Dead():
+		return "SOURCES_EVENT_TOPIC"
+	default:
+		return "LEGACY_TOPIC"
 	}
-	return "SOURCES_EVENT_TOPIC"
 }

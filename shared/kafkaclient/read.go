@@ -14,7 +14,7 @@ import (
 // fetch can go without an answer or an error.
 const silence = 12 * time.Second
 
-// A Reader reads a topic from its beginning to the end that it had when the reader was opened.
+// A Reader reads a topic, or a part of it, to the end that it had when the reader was opened.
 type Reader struct {
 	client   sarama.Client
 	consumer sarama.Consumer
@@ -24,13 +24,23 @@ type Reader struct {
 
 // A part is what there is to read of a partition.
 type part struct {
-	partition int32
-	end       int64 // the offset after the last record
+	partition  int32
+	begin, end int64 // the offsets of the first record and after the last
 }
 
 // OpenReader finds the partitions of a topic and their ends. The reader goes by the given name in the brokers' logs.
 // Where the topic does not exist the error is sarama.ErrUnknownTopicOrPartition.
 func (c Cluster) OpenReader(name, topic string) (*Reader, error) {
+	return c.openReader(name, topic, func(part) (int64, bool) { return 0, true })
+}
+
+// OpenReaderAt is OpenReader for one partition, from an offset on.
+func (c Cluster) OpenReaderAt(name, topic string, partition int32, offset int64) (*Reader, error) {
+	return c.openReader(name, topic, func(p part) (int64, bool) { return offset, p.partition == partition })
+}
+
+// openReader asks from where on each partition is to be read, if it is.
+func (c Cluster) openReader(name, topic string, from func(part) (int64, bool)) (*Reader, error) {
 	config, err := c.Sarama(name)
 	if err != nil {
 		return nil, err
@@ -43,7 +53,7 @@ func (c Cluster) OpenReader(name, topic string) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{client: client, topic: topic}
-	if r.parts, err = partsOf(client, r.topic); err == nil {
+	if r.parts, err = partsOf(client, r.topic, from); err == nil {
 		r.consumer, err = sarama.NewConsumerFromClient(client)
 	}
 	if err != nil {
@@ -52,8 +62,8 @@ func (c Cluster) OpenReader(name, topic string) (*Reader, error) {
 	return r, nil
 }
 
-// partsOf lists the partitions that hold anything.
-func partsOf(client sarama.Client, topic string) ([]part, error) {
+// partsOf lists the partitions that hold anything to be read.
+func partsOf(client sarama.Client, topic string, from func(part) (int64, bool)) ([]part, error) {
 	partitions, err := client.Partitions(topic)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: partitions of %q: %w", topic, err)
@@ -68,8 +78,11 @@ func partsOf(client sarama.Client, topic string) ([]part, error) {
 		if err != nil {
 			return nil, fmt.Errorf("kafka: beginning of %s/%d: %w", topic, p, err)
 		}
-		if begin < end {
-			parts = append(parts, part{p, end})
+		found := part{p, begin, end}
+		offset, read := from(found)
+		found.begin = max(begin, offset)
+		if read && found.begin < end {
+			parts = append(parts, found)
 		}
 	}
 	return parts, nil
@@ -92,7 +105,7 @@ func (r *Reader) Each(ctx context.Context, do func(*sarama.ConsumerMessage) erro
 }
 
 func (r *Reader) eachOf(ctx context.Context, p part, do func(*sarama.ConsumerMessage) error) error {
-	consumer, err := r.consumer.ConsumePartition(r.topic, p.partition, sarama.OffsetOldest)
+	consumer, err := r.consumer.ConsumePartition(r.topic, p.partition, p.begin)
 	if err != nil {
 		return fmt.Errorf("kafka: reading %s/%d: %w", r.topic, p.partition, err)
 	}

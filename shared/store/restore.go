@@ -45,6 +45,9 @@ func (s *Store) AskAgain(ctx context.Context, after int64, limit int, sequences 
 		for _, row := range asked {
 			ids, seen = append(ids, row.ID), append(seen, sequences(row.ID))
 		}
+		if err := tx.skipSeen(ctx, ids, seen); err != nil {
+			return err
+		}
 		return tx.exec(ctx, `
 			UPDATE sources.source s SET `+remember+`, generation = generation + 1, sequence = greatest(s.sequence, seen.sequence),
 				state = CASE WHEN s.deleted_at IS NULL AND s.cluster_id IS NOT NULL AND EXISTS (
@@ -58,6 +61,23 @@ func (s *Store) AskAgain(ctx context.Context, after int64, limit int, sequences 
 			WHERE s.id = seen.id`, ids, seen)
 	})
 	return asked, err
+}
+
+// skipSeen has nobody wait for the plain records of events that were seen before the restore: they are written, and
+// their deliveries are over. It makes rows only where such records are written at all.
+func (s *Store) skipSeen(ctx context.Context, ids, sequences []int64) error {
+	err := s.exec(ctx, `
+		INSERT INTO sources.plain_source AS p (source_id, written)
+		SELECT seen.id, seen.sequence FROM unnest($1::bigint[], $2::bigint[]) AS seen (id, sequence)
+		WHERE seen.sequence > 0 AND EXISTS (SELECT FROM sources.plain_source)
+		ON CONFLICT (source_id) DO UPDATE SET written = excluded.written, told = NULL, owner = NULL, until = NULL, sending = NULL
+		WHERE p.written < excluded.written`, ids, sequences)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, `
+		DELETE FROM sources.plain_event e USING sources.plain_source p
+		WHERE e.source_id = ANY ($1) AND p.source_id = e.source_id AND e.sequence <= p.written`, ids)
 }
 
 // OutboxDepth counts the events that wait to be sent.

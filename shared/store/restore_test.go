@@ -50,3 +50,39 @@ func TestAskAgain(t *testing.T) {
 		t.Errorf("%v\n%s", err, diff)
 	}
 }
+
+// TestAskAgainPlain: nobody waits for the plain records of what was seen, where there are such records at all.
+func TestAskAgainPlain(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct{ written, want string }{
+		{"", "[]"},
+		{"INSERT INTO sources.plain_source (source_id, written, until) VALUES (1, 2, now()), (2, 9, now()), (4, 1, now())", "[1 7 - 2 9 until 3 7 - 4 1 until]"},
+	} {
+		db, sql := storetest.Open(t, "")
+		execute(t, sql, `INSERT INTO sources.source (org_id, name, source_type, state) SELECT 'org1', '', 'OCP', 'waiting' FROM generate_series(1, 4)`)
+		if tt.written != "" {
+			execute(t, sql, tt.written)
+			execute(t, sql, `INSERT INTO sources.plain_event (source_id, sequence, event) VALUES (1, 5, '{}'), (1, 8, '{}'), (2, 10, '{}')`)
+		}
+		_, err := db.AskAgain(t.Context(), 0, 10, func(id int64) int64 {
+			if id == 4 {
+				return 0 // not in the topic
+			}
+			return 7
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, _ := sql.Query(t.Context(), `
+			SELECT concat_ws(' ', source_id, written, CASE WHEN until IS NULL THEN '-' ELSE 'until' END) FROM sources.plain_source ORDER BY source_id`)
+		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || fmt.Sprint(got) != tt.want {
+			t.Errorf("plain records are %v, %v, want %s", got, err, tt.want)
+		}
+		rows, _ = sql.Query(t.Context(), `SELECT concat(source_id, '/', sequence) FROM sources.plain_event ORDER BY 1`)
+		if left, err := pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || tt.written != "" && fmt.Sprint(left) != "[1/8 2/10]" {
+			t.Errorf("events that wait: %v, %v", left, err)
+		}
+	}
+}

@@ -26,7 +26,7 @@ type lane struct {
 }
 
 // eventLanes are the ways that our events take.
-var eventLanes = []string{"provisioner", "provisioner-tenants", "ros-cleanup"}
+var eventLanes = []string{"provisioner", "provisioner-tenants", "ros-cleanup", "interop"}
 
 // A delivery is an event on its way.
 type delivery struct {

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 }
 
 // services are the functions by the folder that each is built from.
-var services = []string{"sources", "applications", "provisioner", "ros-cleanup", "relay"}
+var services = []string{"sources", "applications", "provisioner", "ros-cleanup", "relay", "interop"}
 
 var build = sync.OnceValues(func() (string, error) {
 	var folders []string

@@ -109,6 +109,7 @@ func (w *world) runFor(d time.Duration, seed uint64, goWrong func(context.Contex
 	w.timed("healed", w.settle)
 	w.timed("delivered all again", w.replay)
 	w.settle()
+	w.timed("told in plain records", w.settlePlain)
 	w.timed("ended", w.end)
 	w.check(actors, foreign)
 }

@@ -108,7 +108,7 @@ func (w *world) dropDatabase(server *postgres) {
 
 func (w *world) openTopics(ctx context.Context) error {
 	w.topic = w.name
-	for _, topic := range []string{w.topic, w.deadTopic()} {
+	for _, topic := range []string{w.topic, w.deadTopic(), w.plainTopic()} {
 		if err := kafka.MakeTopic(w.kafka.Addrs(), topic, 3); err != nil {
 			return err
 		}
@@ -119,6 +119,8 @@ func (w *world) openTopics(ctx context.Context) error {
 }
 
 func (w *world) deadTopic() string { return w.topic + ".dead" }
+
+func (w *world) plainTopic() string { return w.topic + ".plain" }
 
 func (w *world) newSink(topic string) (*localknative.Sink, error) {
 	sink, err := localknative.NewSink(w.kafka.Addrs(), topic)
@@ -147,9 +149,10 @@ func (w *world) startFunctions(ctx context.Context) error {
 	sends := []string{"K_SINK=" + w.serve(w.sink)}
 	api := append(sends, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off")
 	cleans := []string{"ROS_DATABASE_URL=" + w.rosWire.url(w.name), "KRUIZE_URL=" + w.serve(w.kruize), "KRUIZE_TIMEOUT=1s"}
+	plain := []string{"KAFKA_BROKERS=" + strings.Join(w.kafka.Addrs(), ","), "SOURCES_EVENT_TOPIC=" + w.topic, "LEGACY_TOPIC=" + w.plainTopic()}
 	w.onClose(w.killAll)
 	for name, env := range map[string][]string{
-		"sources": api, "applications": api, "provisioner": nil, "ros-cleanup": cleans, "relay": sends,
+		"sources": api, "applications": api, "provisioner": nil, "ros-cleanup": cleans, "relay": sends, "interop": plain,
 	} {
 		for range copies {
 			i, err := newInstance(name, append([]string{"LOG_LEVEL=warn", "DATABASE_URL=" + storetest.As(name, w.wire.url(w.name))}, env...))
@@ -181,14 +184,14 @@ func (w *world) startSources(context.Context) error {
 		return err
 	}
 	deadURL := w.serve(dead)
-	for name, path := range map[string]string{"provisioner": provision.ProvidersPath, "provisioner-tenants": provision.TenantsPath, "ros-cleanup": "/"} {
+	for name, path := range map[string]string{"provisioner": provision.ProvidersPath, "provisioner-tenants": provision.TenantsPath, "ros-cleanup": "/", "interop": "/"} {
 		w.lanes[name] = newLane(w.functions[strings.TrimSuffix(name, "-tenants")], path)
 		url := w.serve(w.lanes[name])
 		for range copies {
 			w.consumers = append(w.consumers, &consumer{source: localknative.Source{
 				Brokers: w.kafka.Addrs(), Topic: w.topic, Group: w.topic + "-" + name,
 				Namespace: "faults", Name: name, SinkURL: url, DeadLetterURL: deadURL,
-				Retry: 4, BackoffDelay: 100 * time.Millisecond, Exponential: true, Timeout: 20 * time.Second,
+				Retry: retries(name), BackoffDelay: 100 * time.Millisecond, Exponential: true, Timeout: 20 * time.Second,
 			}})
 		}
 	}
@@ -209,6 +212,14 @@ func (w *world) startSources(context.Context) error {
 		}
 	})
 	return nil
+}
+
+// retries are more where no relay asks again for what has died.
+func retries(name string) int {
+	if name == "interop" {
+		return 8
+	}
+	return 4
 }
 
 func (w *world) stopConsumers() {

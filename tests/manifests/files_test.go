@@ -42,8 +42,8 @@ func TestImagesByDigest(t *testing.T) {
 func TestEverySettingArrives(t *testing.T) {
 	t.Parallel()
 
-	deploys := []string{"OVERLAY", "KAFKA_AUTH", "TOPICS", "MONITORING", "DATABASE_SECRET", "DATABASE_LOGINS", "PRIVATE_CA"} // deploy.sh reads these, and the variants have them
-	settings := settingsWith(t, manifests.Settings{"TOPICS": "strimzi", "MONITORING": "true"})
+	deploys := []string{"OVERLAY", "KAFKA_AUTH", "TOPICS", "MONITORING", "DATABASE_SECRET", "DATABASE_LOGINS", "PRIVATE_CA", "INTEROP"} // deploy.sh reads these, and the variants have them
+	settings := settingsWith(t, manifests.Settings{"TOPICS": "strimzi", "MONITORING": "true", "INTEROP": "true"})
 	marks := map[string]string{}
 	for i, name := range slices.Sorted(maps.Keys(settings)) {
 		if !slices.Contains(deploys, name) {
@@ -92,7 +92,7 @@ func TestFilesForKn(t *testing.T) {
 			}
 		}
 	}
-	if found != 5 {
-		t.Errorf("%d files have a function, not 5", found)
+	if found != 6 { // the five and interop
+		t.Errorf("%d files have a function, not 6", found)
 	}
 }

@@ -35,10 +35,11 @@ var variants = map[string]manifests.Settings{
 	"alerts":                    {"MONITORING": "true", "DEAD_TOPIC": "dead.letters"},
 	"topics of Strimzi":         {"TOPICS": "strimzi", "KAFKA_NAMESPACE": "messages", "KAFKA_CLUSTER": "big", "TOPIC_REPLICATION": "3"},
 	"topics of others":          {"TOPICS": "exist"},
+	"plain records":             {"INTEROP": "true", "CONNECTIONS_NEEDED": "56", "LEGACY_TOPIC": "plain", "KAFKA_AUTH": "mtls", "DATABASE_LOGINS": "each"},
 }
 
 // inEachOverlay are those of variants that an overlay has a part in.
-var inEachOverlay = []string{"as it comes", "other names", "a gateway's identity"}
+var inEachOverlay = []string{"as it comes", "other names", "a gateway's identity", "plain records"}
 
 func TestEverySiteHoldsToTheRules(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ func secretsElsewhere(r *Rendering) []string {
 
 // siteSecrets are those that a site makes, with the keys that are read; nil for any.
 var siteSecrets = map[string][]string{
-	"cost-sources-database": {"url", "sources", "applications", "provisioner", "ros-cleanup", "relay"},
+	"cost-sources-database": {"url", "sources", "applications", "provisioner", "ros-cleanup", "relay", "interop"},
 	"cost-sources-ros":      {"url"},
 	"cost-sources-gateway":  {"secret"},
 	"cost-sources-kafka":    nil,

@@ -34,6 +34,7 @@ var (
 		"provisioner":   {required: database, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
 		"ros-cleanup":   {required: slices.Concat(database, []string{"ROS_DATABASE_URL"}), optional: []string{"KRUIZE_URL", "KRUIZE_TIMEOUT", "PLAIN_RECORDS"}},
 		"relay":         {required: database},
+		"interop":       {required: slices.Concat(database, kafka, []string{"LEGACY_TOPIC", "LEGACY_IDENTITY"}), optional: []string{"KAFKA_AUTH_DIR", "PLAIN_RECORDS"}},
 		"dead-letters":  {required: kafka, optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
 		"after-restore": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, kafka), optional: []string{"KAFKA_AUTH_DIR"}},
 		"migrate":       {required: []string{"ROS_DATABASE_URL"}, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
@@ -93,7 +94,7 @@ func forMode(pod, mode string) []string {
 // forDatabase is the variable that has the database's address, which a Job always reads from a file.
 func forDatabase(pod, secret string) []string {
 	switch {
-	case !slices.Contains(functions, pod) || secret == "file":
+	case !slices.Contains(functions, pod) && pod != "interop" || secret == "file":
 		return []string{"DATABASE_URL_FILE"}
 	default:
 		return []string{"DATABASE_URL"}

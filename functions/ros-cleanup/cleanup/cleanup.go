@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/insights-onprem/cost-sources/shared/events"
+	"github.com/insights-onprem/cost-sources/shared/plainrecord"
 	"github.com/insights-onprem/cost-sources/shared/sources"
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
@@ -31,13 +32,13 @@ func New(cfg Config, db *store.Store, ros *pgxpool.Pool) http.Handler {
 	c := cleaner{db: db, ros: ros, kruize: newKruize(cfg.KruizeURL, cfg.KruizeTimeout)}
 	types := []string{events.TypeSourceDelete, events.TypeApplicationDelete}
 	if cfg.PlainRecords {
-		types = append(types, typePlain)
+		types = append(types, plainrecord.Type)
 	}
 	return events.Handle(c.handle, types...)
 }
 
 func (c cleaner) handle(ctx context.Context, e cloudevents.Event) error {
-	if e.Type() == typePlain {
+	if e.Type() == plainrecord.Type {
 		return c.foreign(ctx, e)
 	}
 	return c.registered(ctx, e)

@@ -2,21 +2,15 @@ package cleanup
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"log/slog"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
-	"github.com/cloudevents/sdk-go/v2/types"
 
+	"github.com/insights-onprem/cost-sources/shared/plainrecord"
 	"github.com/insights-onprem/cost-sources/shared/sources"
 )
-
-// typePlain is what a KafkaSource makes of a record that is no CloudEvent.
-const typePlain = "dev.knative.kafka.event"
 
 // destroyed is the event_type of the one plain record that is acted on.
 const destroyed = "Application.destroy"
@@ -63,7 +57,7 @@ func (c cleaner) known(ctx context.Context, sourceID int64) (bool, error) {
 // readRecord reads what is to be acted on; ours is false for a record that tells of something else. Its
 // errors are Invalid.
 func readRecord(e cloudevents.Event) (rec record, ours bool, err error) {
-	if header(e, "kafkaheadereventtype") != destroyed {
+	if plainrecord.EventType(e) != destroyed {
 		return record{}, false, nil
 	}
 	var value struct { // in any case: encoding/json folds it, and producers differ
@@ -84,49 +78,6 @@ func readRecord(e cloudevents.Event) (rec record, ours bool, err error) {
 	case e.Time().IsZero():
 		return record{}, false, sources.Invalidf("", "The record has no time.")
 	}
-	orgID, err := recordOrg(e, value.Tenant)
+	orgID, err := plainrecord.Org(e, value.Tenant)
 	return record{orgID: orgID, sourceID: *value.SourceID, at: e.Time()}, err == nil, err
-}
-
-// recordOrg takes the organization from where it is most certain. Some producers write an account number
-// into tenant, so that it comes last.
-func recordOrg(e cloudevents.Event, tenant *string) (string, error) {
-	orgID := header(e, "kafkaheaderxrhsourcesorgid")
-	if orgID == "" {
-		orgID = identityOrg(header(e, "kafkaheaderxrhidentity"))
-	}
-	if orgID == "" && tenant != nil {
-		orgID = *tenant
-	}
-	// PostgreSQL has no text that is not UTF-8 or holds a zero byte.
-	if orgID == "" || !utf8.ValidString(orgID) || strings.ContainsRune(orgID, 0) {
-		return "", sources.Invalidf("", "The record names no organization.")
-	}
-	return orgID, nil
-}
-
-// identityOrg is empty where the header does not hold an identity with an organization.
-func identityOrg(header string) string {
-	raw, err := base64.StdEncoding.DecodeString(header)
-	if err != nil {
-		return ""
-	}
-	var value struct {
-		Identity struct {
-			OrgID string `json:"org_id"`
-		} `json:"identity"`
-	}
-	if json.Unmarshal(raw, &value) != nil {
-		return ""
-	}
-	return value.Identity.OrgID
-}
-
-// header is a header of the record as the KafkaSource hands it on; empty if there is none.
-func header(e cloudevents.Event, name string) string {
-	text, err := types.Format(e.Extensions()[name])
-	if err != nil {
-		return ""
-	}
-	return text
 }

@@ -8,6 +8,7 @@ import (
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 
+	"github.com/insights-onprem/cost-sources/shared/plainrecord"
 	"github.com/insights-onprem/cost-sources/shared/sources"
 )
 
@@ -21,7 +22,7 @@ func FuzzReadRecord(f *testing.F) {
 	f.Add([]byte(`null`), "Application.create", "org1", "")
 	f.Fuzz(func(t *testing.T, body []byte, eventType, org, identity string) {
 		e := cloudevents.NewEvent()
-		e.SetType(typePlain)
+		e.SetType(plainrecord.Type)
 		e.SetTime(time.Now())
 		e.SetExtension("kafkaheadereventtype", eventType)
 		e.SetExtension("kafkaheaderxrhsourcesorgid", org)
