@@ -29,13 +29,13 @@ func (s *Store) LockForeign(ctx context.Context, orgID string, id int64) (src so
 	if src, err = s.LockRegistered(ctx, orgID, sources.Ref{ID: id}); err != nil {
 		return src, nil, err
 	}
-	at, err = value[*time.Time](ctx, s, `SELECT record_at FROM sources.source WHERE id = $1`, id)
+	at, err = value[*time.Time](ctx, s, `SELECT record_at FROM sources.source WHERE org_id = $1 AND id = $2`, orgID, id)
 	return src, at, err
 }
 
 // RecordedAt marks a source, which is locked, as changed by a record of another producer of that time.
-func (s *Store) RecordedAt(ctx context.Context, id int64, at time.Time) error {
-	return s.exec(ctx, `UPDATE sources.source SET record_at = greatest(record_at, $2) WHERE id = $1`, id, at)
+func (s *Store) RecordedAt(ctx context.Context, orgID string, id int64, at time.Time) error {
+	return s.exec(ctx, `UPDATE sources.source SET record_at = greatest(record_at, $3) WHERE org_id = $1 AND id = $2`, orgID, id, at)
 }
 
 // CreateForeign is CreateSource for one that another producer has made, under the id that it was given there. Its

@@ -83,7 +83,7 @@ func apply(ctx context.Context, tx *store.Store, rec foreign) error {
 			return err
 		}
 	}
-	return tx.RecordedAt(ctx, src.ID, rec.at) // also where it is so already: an older record must not change it
+	return tx.RecordedAt(ctx, rec.orgID, src.ID, rec.at) // also where it is so already: an older record must not change it
 }
 
 // create makes a source where an application of it is told of. Of any other record it would be a source that nobody
