@@ -14,11 +14,10 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// The protocols and the mechanisms that a KafkaSink's Secret may name. OAUTHBEARER, which it may name too, is left
-// for later: the token's issuer would have to be asked.
+// The protocols and the mechanisms that a KafkaSink's Secret may name.
 var (
 	protocols  = []string{"PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL"}
-	mechanisms = []string{sarama.SASLTypePlaintext, sarama.SASLTypeSCRAMSHA256, sarama.SASLTypeSCRAMSHA512}
+	mechanisms = []string{sarama.SASLTypePlaintext, sarama.SASLTypeSCRAMSHA256, sarama.SASLTypeSCRAMSHA512, sarama.SASLTypeOAuth}
 )
 
 // credentials are what the folder holds; each field is named as its file there, or nearly so.
@@ -28,6 +27,7 @@ type credentials struct {
 	caCrt               string
 	userCrt, userKey    string
 	userSkip            string // "true" where TLS goes without a certificate of ours
+	tokenURL            string // who issues the tokens of OAUTHBEARER; a file of ours, which Knative passes over
 }
 
 // readCredentials reads the folder, of which the empty name stands for one that says PLAINTEXT. Its errors name the
@@ -38,7 +38,8 @@ func readCredentials(dir string) (credentials, error) {
 		return c, nil
 	}
 	for name, value := range map[string]*string{"protocol": &c.protocol, "sasl.mechanism": &c.mechanism, "user": &c.user,
-		"password": &c.password, "ca.crt": &c.caCrt, "user.crt": &c.userCrt, "user.key": &c.userKey, "user.skip": &c.userSkip} {
+		"password": &c.password, "ca.crt": &c.caCrt, "user.crt": &c.userCrt, "user.key": &c.userKey, "user.skip": &c.userSkip,
+		"token.url": &c.tokenURL} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && name != "protocol":
@@ -65,9 +66,11 @@ func (c credentials) validate() error {
 	case !slices.Contains(protocols, c.protocol):
 		return fmt.Errorf("file protocol: %q is none of %v", c.protocol, protocols)
 	case c.sasl() && !slices.Contains(mechanisms, c.mechanism):
-		return fmt.Errorf("file sasl.mechanism: %q is none of %v; OAUTHBEARER is not built", c.mechanism, mechanisms)
+		return fmt.Errorf("file sasl.mechanism: %q is none of %v", c.mechanism, mechanisms)
 	case c.sasl() && (c.user == "" || c.password == ""):
 		return errors.New("files user and password are both needed for " + c.protocol)
+	case c.sasl() && c.mechanism == sarama.SASLTypeOAuth && !isURL(c.tokenURL):
+		return errors.New("file token.url: OAUTHBEARER needs the http or https URL of who issues the tokens")
 	case strings.ContainsAny(c.user, "\r\n"):
 		return errors.New("file user: there is a line break in it")
 	case strings.ContainsAny(c.password, "\"\r\n"):
@@ -91,6 +94,12 @@ func (c credentials) apply(config *sarama.Config) (err error) {
 	}
 	config.Net.SASL.Enable = true
 	config.Net.SASL.Mechanism = sarama.SASLMechanism(c.mechanism)
+	if c.mechanism == sarama.SASLTypeOAuth {
+		if config.Net.SASL.TokenProvider, err = c.bearer(); err != nil {
+			return fmt.Errorf("KAFKA_AUTH_DIR: %w", err)
+		}
+		return nil
+	}
 	config.Net.SASL.User, config.Net.SASL.Password = c.user, c.password
 	if hash, ok := scramHashes[c.mechanism]; ok {
 		config.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramLogin{hash: hash} }

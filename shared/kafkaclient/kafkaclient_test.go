@@ -3,6 +3,9 @@ package kafkaclient_test
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -38,6 +41,7 @@ func TestLogin(t *testing.T) {
 			}
 		}
 	})
+	t.Run("tokens", func(t *testing.T) { tokens(t, broker, topic) })
 	t.Run("refused", func(t *testing.T) {
 		stranger := broker
 		stranger.CA = certificates.New(t).PEM
@@ -61,6 +65,39 @@ func TestLogin(t *testing.T) {
 			}
 		}
 	})
+}
+
+// tokens: OAUTHBEARER is with a token that the issuer gives for the user and the password.
+func tokens(t *testing.T, broker kafka.Secured, topic string) {
+	issued := 0
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if user != kafka.User || password != kafka.Password || r.FormValue("grant_type") != "client_credentials" {
+			http.Error(w, password, http.StatusUnauthorized)
+			return
+		}
+		issued++
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": 3600}`, kafka.Token(user))
+	}))
+	t.Cleanup(issuer.Close)
+	secret := func(password, url string) string {
+		return kafka.Folder(t, map[string]string{"protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER",
+			"user": kafka.User, "password": password, "token.url": url})
+	}
+	cluster := kafkaclient.Cluster{Brokers: []string{broker.SASLPlaintext}, Topic: topic, AuthDir: secret(kafka.Password, issuer.URL)}
+	if err := write(cluster); err != nil || issued != 1 {
+		t.Errorf("with a token: %v, and %d were issued, want one for all connections", err, issued)
+	}
+	for name, tt := range map[string]struct{ dir, want string }{
+		"a wrong secret":        {secret("wrong-password", issuer.URL), "file token.url: the issuer answers 401"},
+		"no issuer to be found": {secret("wrong-password", "http://127.0.0.1:1"), "file token.url: "},
+	} {
+		cluster.AuthDir = tt.dir
+		if err := write(cluster); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "wrong-password") {
+			t.Errorf("%s: error %v, want one with %q and without the password", name, err, tt.want)
+		}
+	}
 }
 
 // write writes a record as a program of ours would.
@@ -106,7 +143,9 @@ func TestSecret(t *testing.T) {
 		"TLS with a certificate":       {map[string]string{"protocol": "SSL", "user.crt": cert, "user.key": key}, ""},
 		"nothing":                      {nil, "protocol: no such file or directory"},
 		"a line break":                 {login(map[string]string{"protocol": "SASL_SSL\n"}), `file protocol: "SASL_SSL\n" is none of [PLAINTEXT SASL_PLAINTEXT SSL SASL_SSL]`},
-		"another mechanism":            {login(map[string]string{"sasl.mechanism": "OAUTHBEARER"}), `file sasl.mechanism: "OAUTHBEARER" is none of [PLAIN SCRAM-SHA-256 SCRAM-SHA-512]; OAUTHBEARER is not built`},
+		"another mechanism":            {login(map[string]string{"sasl.mechanism": "GSSAPI"}), `file sasl.mechanism: "GSSAPI" is none of [PLAIN SCRAM-SHA-256 SCRAM-SHA-512 OAUTHBEARER]`},
+		"no issuer":                    {login(map[string]string{"sasl.mechanism": "OAUTHBEARER"}), "file token.url: OAUTHBEARER needs the http or https URL of who issues the tokens"},
+		"an issuer":                    {login(map[string]string{"sasl.mechanism": "OAUTHBEARER", "token.url": "https://issuer/token"}), ""},
 		"no password":                  {login(map[string]string{"password": ""}), "files user and password are both needed for SASL_SSL"},
 		"user with a line break":       {login(map[string]string{"user": "cost\n"}), "file user: there is a line break in it"},
 		"password with a line break":   {login(map[string]string{"password": password + "\n"}), "file password: there is a line break or a \" in it, which Knative cannot take"},

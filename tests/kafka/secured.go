@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -26,7 +28,7 @@ const (
 // that are only mentioned, as no broker of an installation should.
 type Secured struct {
 	Plain         string // neither
-	SASLPlaintext string // a login: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	SASLPlaintext string // a login: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or OAUTHBEARER with a Token
 	SASLSSL       string // the same, over TLS
 	SSL           string // TLS with a certificate of the client's
 	Lost          string // neither; but it says that it is to be reached where it cannot be: LostAt
@@ -84,7 +86,7 @@ ssl.keystore.location=%[5]s
 ssl.truststore.type=PEM
 ssl.truststore.location=%[6]s
 listener.name.ssl.ssl.client.auth=required
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 auto.create.topics.enable=true
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS;User:%[7]s;User:CN=client
@@ -104,7 +106,14 @@ func logins(listener string) string {
 	for _, mechanism := range []string{"scram-sha-256", "scram-sha-512"} {
 		text += fmt.Sprintf("listener.name.%s.%s.sasl.jaas.config=%sscram.ScramLoginModule required;\n", listener, mechanism, module)
 	}
-	return text
+	return text + fmt.Sprintf("listener.name.%s.oauthbearer.sasl.jaas.config=%soauthbearer.OAuthBearerLoginModule required;\n", listener, module)
+}
+
+// Token is what a broker that is told of no issuer takes for OAUTHBEARER: a token that nobody has signed.
+func Token(user string) string {
+	part := base64.RawURLEncoding.EncodeToString
+	now := time.Now().Unix()
+	return part([]byte(`{"alg":"none"}`)) + "." + part(fmt.Appendf(nil, `{"sub":%q,"iat":%d,"exp":%d}`, user, now, now+3600)) + "."
 }
 
 // letIn has Kafka know the user for SCRAM. It takes a user once in each request.
