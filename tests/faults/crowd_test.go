@@ -20,7 +20,7 @@ const newcomers = 500
 // source is answered 503, a source of an organization that has a tenant gets its provider. When all of that is over the
 // others get theirs.
 func TestCrowd(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, false)
 	w.addForeign()
 	resident := w.resident()
 	stuck := resident.register()
@@ -135,7 +135,7 @@ func (w *world) lockProvider(s *thing) (letGo func()) {
 // BenchmarkCrowd tells how long 500 new organizations that come at once hold up a source of an organization that has
 // a tenant, from its POST to its provider, beside how long that takes alone.
 func BenchmarkCrowd(b *testing.B) {
-	w := newWorld(b)
+	w := newWorld(b, false)
 	w.addForeign()
 	resident := w.resident()
 	for range 5 {

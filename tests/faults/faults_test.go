@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +108,7 @@ var faults = []fault{
 		return nil
 	}},
 	{"ancient events", "", func(ctx context.Context, w *world, r *rand.Rand, d time.Duration) error {
-		for _, name := range eventLanes {
+		for _, name := range w.eventLanes() {
 			l := w.lanes[name]
 			seen := l.passed()
 			for range min(20, len(seen)) {
@@ -146,7 +147,8 @@ func kruizeThat(mode string) func(context.Context, *world, *rand.Rand, time.Dura
 }
 
 func (w *world) anyInstance(r *rand.Rand) *instance {
-	instances := w.functions[services[r.IntN(len(services))]]
+	names := slices.DeleteFunc(slices.Clone(services), func(name string) bool { return len(w.functions[name]) == 0 })
+	instances := w.functions[names[r.IntN(len(names))]]
 	return instances[r.IntN(len(instances))]
 }
 
@@ -214,7 +216,7 @@ func (w *world) forge(ctx context.Context, r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range eventLanes {
+	for _, name := range w.eventLanes() {
 		status, answer := w.lanes[name].post(ctx, delivery{header: request.Header, body: []byte(data)})
 		if status != http.StatusNoContent && status != http.StatusServiceUnavailable {
 			return fmt.Errorf("a forged event is answered %d %s", status, strings.TrimSpace(string(answer)))

@@ -25,9 +25,6 @@ type lane struct {
 	held map[string]chan struct{} // by subject, closed when another event of it has passed
 }
 
-// eventLanes are the ways that our events take.
-var eventLanes = []string{"provisioner", "provisioner-tenants", "ros-cleanup", "interop"}
-
 // A delivery is an event on its way.
 type delivery struct {
 	header http.Header

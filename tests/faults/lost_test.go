@@ -12,7 +12,7 @@ import (
 // TestLostTopic: the topic is lost with events that nobody has seen, and ROS is away for longer than any event is
 // retried. The relay asks again until all is done, and no person helps.
 func TestLostTopic(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, false)
 	foreign := w.addForeign()
 	resident := w.resident()
 	goes, stays, newcomer := resident.register(), resident.register(), &actor{world: w, name: settler, org: settler, rand: resident.rand}

@@ -29,6 +29,7 @@ type world struct {
 	*engines
 
 	name, topic string
+	plain       bool          // whether plain records are written too
 	sql, rosSQL *pgxpool.Pool // past the wires
 	wire        *wire         // to the registry's server
 	rosWire     *wire
@@ -42,9 +43,9 @@ type world struct {
 	pinging sync.WaitGroup
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, plain bool) *world {
 	t.Helper()
-	w := &world{TB: t, engines: withEngines(t), name: "run_" + strings.ToLower(rand.Text()),
+	w := &world{TB: t, engines: withEngines(t), name: "run_" + strings.ToLower(rand.Text()), plain: plain,
 		kruize: &kruize{}, functions: map[string][]*instance{}, lanes: map[string]*lane{}}
 	t.Cleanup(w.close)
 	for _, build := range []func(context.Context) error{w.openDatabases, w.openTopics, w.startFunctions, w.startSources} {
@@ -154,6 +155,9 @@ func (w *world) startFunctions(ctx context.Context) error {
 	for name, env := range map[string][]string{
 		"sources": api, "applications": api, "provisioner": nil, "ros-cleanup": cleans, "relay": sends, "interop": plain,
 	} {
+		if name == "interop" && !w.plain {
+			continue
+		}
 		for range copies {
 			i, err := newInstance(name, append([]string{"LOG_LEVEL=warn", "DATABASE_URL=" + storetest.As(name, w.wire.url(w.name))}, env...))
 			if err != nil {
@@ -185,6 +189,9 @@ func (w *world) startSources(context.Context) error {
 	}
 	deadURL := w.serve(dead)
 	for name, path := range map[string]string{"provisioner": provision.ProvidersPath, "provisioner-tenants": provision.TenantsPath, "ros-cleanup": "/", "interop": "/"} {
+		if name == "interop" && !w.plain {
+			continue
+		}
 		w.lanes[name] = newLane(w.functions[strings.TrimSuffix(name, "-tenants")], path)
 		url := w.serve(w.lanes[name])
 		for range copies {
@@ -212,6 +219,15 @@ func (w *world) startSources(context.Context) error {
 		}
 	})
 	return nil
+}
+
+// eventLanes are the ways that our events take.
+func (w *world) eventLanes() []string {
+	lanes := []string{"provisioner", "provisioner-tenants", "ros-cleanup"}
+	if w.plain {
+		lanes = append(lanes, "interop")
+	}
+	return lanes
 }
 
 // retries are more where no relay asks again for what has died.
