@@ -22,6 +22,9 @@ if [[ -z ${KUBECONFIG:-} ]]; then
   cluster=$(realpath "${CLUSTER:-../shared/cluster/cluster}")
   bin/e2e.test -fetch # there is no way out of the node's network
   "$cluster" kubectl get --raw /readyz >/dev/null 2>&1 || "$cluster" up
+  # It lets Knative's parts have a fiftieth of a processor each, and ends them for being slow where they need more.
+  "$cluster" kubectl --namespace knative-serving set resources deployment --all --limits=cpu=2
+  "$cluster" kubectl --namespace knative-serving rollout status deployment --timeout=3m
   for image in sources applications provisioner ros-cleanup relay preflight migrate dead-letters after-restore empty stranger; do
     "$cluster" load "dev.local/$image:e2e-1" "bin/$image"
     "$cluster" load "dev.local/$image:e2e-2" "bin/$image"
