@@ -21,7 +21,17 @@ inside=()
 if [[ -z ${KUBECONFIG:-} ]]; then
   cluster=$(realpath "${CLUSTER:-../shared/cluster/cluster}")
   bin/e2e.test -fetch # there is no way out of the node's network
-  "$cluster" kubectl get --raw /readyz >/dev/null 2>&1 || "$cluster" up
+  if ! "$cluster" kubectl get --raw /readyz >/dev/null 2>&1; then
+    # What an earlier one left behind where it was killed would be taken for this one's: its sockets, and the ids of
+    # its processes, which may be anybody's by now.
+    home=${CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/one-node-cluster}
+    for file in "$home"/run/pid/*; do
+      [[ -e $file ]] && ! ip netns pids one-node 2>/dev/null | grep -qx "$(<"$file")" && rm "$file"
+    done
+    "$cluster" down
+    trap '"$cluster" down' EXIT
+    "$cluster" up
+  fi
   # It lets Knative's parts have a fiftieth of a processor each, and ends them for being slow where they need more.
   "$cluster" kubectl --namespace knative-serving set resources deployment --all --limits=cpu=2
   "$cluster" kubectl --namespace knative-serving rollout status deployment --timeout=3m
@@ -34,4 +44,4 @@ if [[ -z ${KUBECONFIG:-} ]]; then
   set -- -at-once=6 "$@" # its ingress makes only five new connections a second
 fi
 cd tests/e2e
-exec "${inside[@]}" ../../bin/e2e.test -test.v -test.shuffle=on -test.timeout=40m "$@"
+"${inside[@]}" ../../bin/e2e.test -test.v -test.shuffle=on -test.timeout=40m "$@"
