@@ -25,8 +25,8 @@ test-schema: ## whether the API answers as its OpenAPI document says: schemathes
 	tests/schema/run.sh
 
 test-pgbouncer: ## the core through a PgBouncer in transaction mode, which has to be installed
-	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
-	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight
+	go vet -tags pgbouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight ./functions/interop/interop
+	go test -race -shuffle=on -count=1 -tags pgbouncer -run PgBouncer ./tests/contract ./tests/pgbouncer ./functions/preflight/preflight ./functions/interop/interop
 
 bench: ## how fast the functions are, each figure beside its limit: a table, also in bin/bench.md, and bin/bench.json; some 14 minutes, on a machine with nothing else to do
 	@mkdir -p bin

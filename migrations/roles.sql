@@ -96,7 +96,7 @@ GRANT SELECT, INSERT ON sources.redrive TO cost_sources_dead_letters;
 
 -- interop: what it has written of the events, and has still to write; and the changes that other producers tell of.
 GRANT SELECT, INSERT, UPDATE ON sources.source, sources.application TO cost_sources_interop;
-GRANT INSERT ON sources.outbox TO cost_sources_interop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sources.outbox, sources.outbox_lease TO cost_sources_interop;
 GRANT SELECT ON SEQUENCE sources.source_id_seq, sources.application_id_seq TO cost_sources_interop;
 GRANT INSERT, UPDATE, DELETE ON public.api_sources TO cost_sources_interop;
 GRANT SELECT (source_id, source_uuid, org_id, koku_uuid, name, authentication, paused, updated_timestamp)

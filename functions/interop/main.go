@@ -4,23 +4,23 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/insights-onprem/cost-sources/functions/interop/interop"
+	"github.com/insights-onprem/cost-sources/shared/outbox"
 	"github.com/insights-onprem/cost-sources/shared/serve"
-	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
 func main() {
 	serve.Main(func(cfg interop.Config) (serve.Function, error) {
-		db, closeDB, err := store.Open(cfg.Config)
+		db, dispatcher, stopSending, err := outbox.Open(cfg.Config, cfg.Outbox)
 		if err != nil {
 			return serve.Function{}, err
 		}
 		topic := interop.NewTopic(cfg)
-		stop := func(context.Context) error {
-			closeDB()
-			return topic.Close()
+		stop := func(ctx context.Context) error {
+			return errors.Join(stopSending(ctx), topic.Close())
 		}
-		return serve.Function{Events: true, Handler: interop.New(cfg, db, topic), Stop: stop}, nil
+		return serve.Function{Events: true, Handler: interop.New(cfg, db, topic, dispatcher.Wake), Stop: stop}, nil
 	})
 }

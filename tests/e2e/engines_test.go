@@ -75,7 +75,7 @@ func (e *engines) makeLogins(ctx context.Context) error {
 	}
 	defer conn.Close(ctx)
 	e.logins = map[string]string{}
-	for _, function := range functions {
+	for _, function := range append([]string{"interop"}, functions...) {
 		if _, err := conn.Exec(ctx, "CREATE ROLE "+migrations.Role(function)+" LOGIN"); err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ if [[ -z ${KUBECONFIG:-} ]]; then
   # It lets Knative's parts have a fiftieth of a processor each, and ends them for being slow where they need more.
   "$cluster" kubectl --namespace knative-serving set resources deployment --all --limits=cpu=2
   "$cluster" kubectl --namespace knative-serving rollout status deployment --timeout=3m
-  for image in sources applications provisioner ros-cleanup relay preflight migrate dead-letters after-restore empty stranger; do
+  for image in sources applications provisioner ros-cleanup relay preflight migrate dead-letters after-restore interop empty stranger; do
     "$cluster" load "dev.local/$image:e2e-1" "bin/$image"
     "$cluster" load "dev.local/$image:e2e-2" "bin/$image"
   done

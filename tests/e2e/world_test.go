@@ -17,13 +17,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// functions are those that are deployed.
+// functions are those that are deployed; TestPlain has interop too, for as long as it runs.
 var functions = []string{"sources", "applications", "provisioner", "ros-cleanup", "relay"}
 
 // The topics, as knative/settings names them.
 const (
-	topic     = "platform.sources.event-stream"
-	deadTopic = "platform.sources.event-stream.dead"
+	topic      = "platform.sources.event-stream"
+	deadTopic  = "platform.sources.event-stream.dead"
+	plainTopic = "platform.sources.event-stream.plain"
 )
 
 // A world is the whole system as it is deployed.

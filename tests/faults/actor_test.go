@@ -81,8 +81,11 @@ func (a *actor) settle() error {
 }
 
 func (a *actor) step() error {
-	if a.name == settler {
+	switch a.name {
+	case settler:
 		return a.settle()
+	case importer:
+		return a.tell()
 	}
 	living := a.living()
 	if len(living) == 0 {

@@ -125,7 +125,8 @@ func (w *world) timed(what string, step func()) {
 	w.Logf("%s within %v", what, time.Since(began).Round(100*time.Millisecond))
 }
 
-// actors are two in each organization, and one who goes from one new organization to the next.
+// actors are two in each organization, one who goes from one new organization to the next, and where plain records are
+// taken one who writes them.
 func (w *world) actors(seed uint64) (all []*actor) {
 	add := func(name, org string) {
 		all = append(all, &actor{world: w, name: name, org: org, rand: rand.New(rand.NewPCG(seed, uint64(len(all)+1)))})
@@ -135,6 +136,9 @@ func (w *world) actors(seed uint64) (all []*actor) {
 		add(org+"-b", org)
 	}
 	add(settler, settler)
+	if w.plain {
+		add(importer, importer)
+	}
 	return all
 }
 

@@ -97,6 +97,9 @@ func (w *world) told() map[int64][]told {
 	}
 	all, known := map[int64][]told{}, map[string]bool{}
 	for _, record := range records {
+		if isForeign(record) {
+			continue
+		}
 		e := w.parse(record)
 		if !known[e.id] {
 			known[e.id] = true

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +31,7 @@ type world struct {
 	*engines
 
 	name, topic string
-	plain       bool          // whether plain records are written too
+	plain       bool          // whether plain records are written and taken too
 	sql, rosSQL *pgxpool.Pool // past the wires
 	wire        *wire         // to the registry's server
 	rosWire     *wire
@@ -89,9 +91,13 @@ func (w *world) openDatabases(ctx context.Context) (err error) {
 		}
 		w.onClose((*db.wire).close)
 	}
-	return errors.Join(
+	err = errors.Join(
 		storetest.Migrate(ctx, w.registry.server.URL(w.name)),
 		rostest.Load(ctx, w.ros.server.URL(w.name)))
+	if err == nil && w.plain {
+		err = w.leaveIDs(ctx)
+	}
+	return err
 }
 
 // dropDatabase makes room for the next run.
@@ -147,10 +153,11 @@ func (w *world) serve(h http.Handler) (url string) {
 }
 
 func (w *world) startFunctions(ctx context.Context) error {
-	sends := []string{"K_SINK=" + w.serve(w.sink)}
+	sends := slices.Clip([]string{"K_SINK=" + w.serve(w.sink)})
 	api := append(sends, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off")
-	cleans := []string{"ROS_DATABASE_URL=" + w.rosWire.url(w.name), "KRUIZE_URL=" + w.serve(w.kruize), "KRUIZE_TIMEOUT=1s"}
-	plain := []string{"KAFKA_BROKERS=" + strings.Join(w.kafka.Addrs(), ","), "SOURCES_EVENT_TOPIC=" + w.topic, "LEGACY_TOPIC=" + w.plainTopic()}
+	taken := fmt.Sprintf("PLAIN_RECORDS=%v", w.plain)
+	cleans := []string{"ROS_DATABASE_URL=" + w.rosWire.url(w.name), "KRUIZE_URL=" + w.serve(w.kruize), "KRUIZE_TIMEOUT=1s", taken}
+	plain := append(sends, "KAFKA_BROKERS="+strings.Join(w.kafka.Addrs(), ","), "SOURCES_EVENT_TOPIC="+w.topic, "LEGACY_TOPIC="+w.plainTopic(), taken)
 	w.onClose(w.killAll)
 	for name, env := range map[string][]string{
 		"sources": api, "applications": api, "provisioner": nil, "ros-cleanup": cleans, "relay": sends, "interop": plain,

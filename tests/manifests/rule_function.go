@@ -20,12 +20,17 @@ func theFive(r *Rendering) []string {
 	}
 	slices.Sort(got)
 	p := problems{about: "Knative Services"}
-	want := functions
-	if r.Settings["INTEROP"] == "true" {
-		want = slices.Sorted(slices.Values(append([]string{"interop"}, functions...)))
-	}
+	want := r.with(functions)
 	p.unless(slices.Equal(got, want), "%v, not %v", got, want)
 	return p.found
+}
+
+// with adds interop to names of functions, where it is wanted.
+func (r *Rendering) with(names []string) []string {
+	if r.Settings["INTEROP"] != "true" {
+		return names
+	}
+	return slices.Sorted(slices.Values(append([]string{"interop"}, names...)))
 }
 
 const visibility = "networking.knative.dev/visibility"

@@ -20,7 +20,8 @@ func senders(r *Rendering) []string {
 		bound = append(bound, b.Spec.Subject.Name)
 	}
 	slices.Sort(bound)
-	p.unless(slices.Equal(bound, senderOf), "they bind %q, not %q", bound, senderOf)
+	want := r.with(senderOf)
+	p.unless(slices.Equal(bound, want), "they bind %q, not %q", bound, want)
 	return p.found
 }
 

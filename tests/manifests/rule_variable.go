@@ -21,12 +21,13 @@ type program struct {
 
 var (
 	functions = []string{"applications", "provisioner", "relay", "ros-cleanup", "sources"}
-	senderOf  = []string{"applications", "relay", "sources"} // those that read K_SINK
+	senderOf  = []string{"applications", "relay", "sources"} // those that read K_SINK, and interop
 
 	database = []string{"DATABASE_MAX_CONNS"} // and its address, see forDatabase
 	caller   = []string{"AUTH_MODE", "RBAC_URL"}
 	modes    = []string{"OIDC_ISSUER", "OIDC_AUDIENCE", "GATEWAY_SECRET"}
 	kafka    = []string{"KAFKA_BROKERS", "SOURCES_EVENT_TOPIC", "DEAD_TOPIC"}
+	plain    = []string{"INTEROP", "LEGACY_TOPIC"}
 
 	programs = map[string]program{
 		"sources":       {required: slices.Concat(database, caller), optional: slices.Concat(modes, []string{"SOURCE_REF_REQUIRED", "CREATE_WAIT"})},
@@ -38,8 +39,8 @@ var (
 		"dead-letters":  {required: kafka, optional: []string{"KAFKA_AUTH_DIR", "K_CE_OVERRIDES"}},
 		"after-restore": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, kafka), optional: []string{"KAFKA_AUTH_DIR"}},
 		"migrate":       {required: []string{"ROS_DATABASE_URL"}, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
-		"topics":        {image: "preflight", required: kafka, optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR"}},
-		"preflight": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, caller, kafka),
+		"topics":        {image: "preflight", required: slices.Concat(kafka, plain), optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR"}},
+		"preflight": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, caller, kafka, plain),
 			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "DATABASE_LOGINS", "TOPICS", "TOPIC_REPLICATION", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
 	}
 )
@@ -107,6 +108,7 @@ var readable = map[string]func(string) error{
 	"KRUIZE_TIMEOUT":      asDuration,
 	"SOURCE_REF_REQUIRED": asBool,
 	"PLAIN_RECORDS":       asBool,
+	"INTEROP":             asBool,
 	"LOG_LEVEL":           func(text string) error { return new(slog.Level).UnmarshalText([]byte(text)) },
 	"AUTH_MODE":           oneOf("jwt", "identity"),
 	"TOPICS":              oneOf("create", "strimzi", "exist"),

@@ -119,15 +119,7 @@ func (w world) sendAgain(subject string) {
 // write writes records to the partitions that they name.
 func (w world) write(records ...*sarama.ProducerMessage) {
 	w.Helper()
-	config := sarama.NewConfig()
-	config.Producer.Return.Successes = true
-	config.Producer.Partitioner = sarama.NewManualPartitioner
-	producer, err := sarama.NewSyncProducer(w.cfg.Brokers, config)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer producer.Close()
-	if err := producer.SendMessages(records); err != nil {
+	if err := kafka.Write(w.cfg.Brokers, records...); err != nil {
 		w.Fatal(err)
 	}
 }

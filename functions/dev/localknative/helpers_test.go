@@ -94,20 +94,13 @@ func source(t *testing.T, brokers []string, partitions int32) localknative.Sourc
 // produce writes records to a topic, in order.
 func produce(t *testing.T, brokers []string, topic string, records ...sarama.ProducerMessage) {
 	t.Helper()
-	config := sarama.NewConfig()
-	config.Producer.RequiredAcks = sarama.WaitForAll
-	config.Producer.Return.Successes = true
-	config.Producer.Partitioner = sarama.NewManualPartitioner
-	producer, err := sarama.NewSyncProducer(brokers, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer producer.Close()
+	var all []*sarama.ProducerMessage
 	for _, record := range records {
 		record.Topic = topic
-		if _, _, err := producer.SendMessage(&record); err != nil {
-			t.Fatalf("writing to %s: %v", topic, err)
-		}
+		all = append(all, &record)
+	}
+	if err := kafka.Write(brokers, all...); err != nil {
+		t.Fatalf("writing to %s: %v", topic, err)
 	}
 }
 
@@ -116,11 +109,8 @@ func events(ids ...string) []sarama.ProducerMessage {
 	var records []sarama.ProducerMessage
 	for _, id := range ids {
 		records = append(records, sarama.ProducerMessage{
-			Headers: []sarama.RecordHeader{
-				{Key: []byte("ce_specversion"), Value: []byte("1.0")}, {Key: []byte("ce_id"), Value: []byte(id)},
-				{Key: []byte("ce_source"), Value: []byte("/tests")}, {Key: []byte("ce_type"), Value: []byte("test.happened")},
-				{Key: []byte("content-type"), Value: []byte("application/json")},
-			},
+			Headers: kafka.Headers("ce_specversion", "1.0", "ce_id", id, "ce_source", "/tests", "ce_type", "test.happened",
+				"content-type", "application/json"),
 			Value: sarama.StringEncoder(`{"n":` + id + `}`),
 		})
 	}

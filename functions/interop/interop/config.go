@@ -8,13 +8,15 @@ import (
 	"unicode"
 
 	"github.com/insights-onprem/cost-sources/shared/kafkaclient"
+	"github.com/insights-onprem/cost-sources/shared/outbox"
 	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
-// Config says where the registry and Kafka are, and what the plain records are to be like.
+// Config says where the registry, Kafka and the sink are, and what the plain records are to be like.
 type Config struct {
 	store.Config
 	kafkaclient.Cluster
+	Outbox outbox.Config
 
 	LegacyTopic string `envconfig:"LEGACY_TOPIC" default:"platform.sources.event-stream.plain"`
 	// LegacyIdentity is the name of the service account that the records' identity is of, in each organization.
@@ -32,6 +34,9 @@ func (c Config) Validate() error {
 		return err
 	}
 	if err := c.Cluster.Validate(); err != nil {
+		return err
+	}
+	if err := c.Outbox.Validate(); err != nil {
 		return err
 	}
 	switch {

@@ -41,8 +41,9 @@ type writer struct {
 	wait     time.Duration
 }
 
-// New makes the receiver of our events, and with PLAIN_RECORDS of the records of other producers.
-func New(cfg Config, db *store.Store, topic *Topic) http.Handler {
+// New makes the receiver of our events, and with PLAIN_RECORDS of the records of other producers. wake is told of each
+// source that such a record has changed, once that is committed.
+func New(cfg Config, db *store.Store, topic *Topic, wake func(sources.Source)) http.Handler {
 	w := writer{db: db, topic: topic, identity: cfg.LegacyIdentity, wait: cfg.LegacyWait}
 	kinds := slices.Collect(maps.Keys(eventTypes))
 	if cfg.PlainRecords {
@@ -50,7 +51,7 @@ func New(cfg Config, db *store.Store, topic *Topic) http.Handler {
 	}
 	return events.Handle(func(ctx context.Context, e cloudevents.Event) error {
 		if e.Type() == plainrecord.Type {
-			return taker{db}.handle(ctx, e)
+			return taker{db, wake}.handle(ctx, e)
 		}
 		return w.handle(ctx, e)
 	}, kinds...)

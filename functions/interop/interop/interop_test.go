@@ -191,16 +191,8 @@ func TestKilled(t *testing.T) {
 // write writes what looks like the record of an event.
 func (w world) write(partition int32, id, subject string) {
 	w.Helper()
-	config := sarama.NewConfig()
-	config.Producer.Return.Successes = true
-	config.Producer.Partitioner = sarama.NewManualPartitioner
-	producer, err := sarama.NewSyncProducer(w.cfg.Brokers, config)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer producer.Close()
-	_, _, err = producer.SendMessage(&sarama.ProducerMessage{Topic: w.cfg.LegacyTopic, Partition: partition, Value: sarama.StringEncoder("{}"),
-		Headers: []sarama.RecordHeader{{Key: []byte("ce_id"), Value: []byte(id)}, {Key: []byte("ce_subject"), Value: []byte(subject)}}})
+	err := kafka.Write(w.cfg.Brokers, &sarama.ProducerMessage{Topic: w.cfg.LegacyTopic, Partition: partition, Value: sarama.StringEncoder("{}"),
+		Headers: kafka.Headers("ce_id", id, "ce_subject", subject)})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -342,6 +334,7 @@ func TestConfig(t *testing.T) {
 		{"", func(*interop.Config) {}},
 		{"DATABASE_URL", func(c *interop.Config) { c.DatabaseURL = "" }},
 		{"KAFKA_BROKERS", func(c *interop.Config) { c.Brokers = nil }},
+		{"K_SINK", func(c *interop.Config) { c.Outbox.Sink = "sink" }},
 		{"LEGACY_TOPIC", func(c *interop.Config) { c.LegacyTopic = "a b" }},
 		{"LEGACY_TOPIC", func(c *interop.Config) { c.LegacyTopic = c.Topic }},
 		{"LEGACY_TOPIC", func(c *interop.Config) { c.LegacyTopic = c.Dead() }},

@@ -40,7 +40,10 @@ type foreign struct {
 	at                   time.Time
 }
 
-type taker struct{ db *store.Store }
+type taker struct {
+	db   *store.Store
+	wake func(sources.Source)
+}
 
 // handle makes the change that a record tells of, to a source that came from such records: those that the API made
 // are changed by the API alone, and those that Koku made in its database are taken over by migrate.
@@ -58,39 +61,48 @@ func (t taker) handle(ctx context.Context, e cloudevents.Event) error {
 		}
 		return err
 	}
-	return t.db.InTx(ctx, func(tx *store.Store) error { return apply(ctx, tx, rec) })
+	var changed *sources.Source
+	err = t.db.InTx(ctx, func(tx *store.Store) (err error) {
+		changed, err = apply(ctx, tx, rec)
+		return err
+	})
+	if err == nil && changed != nil {
+		t.wake(*changed)
+	}
+	return err
 }
 
-func apply(ctx context.Context, tx *store.Store, rec foreign) error {
+// apply returns the source that it has changed, if any.
+func apply(ctx context.Context, tx *store.Store, rec foreign) (*sources.Source, error) {
 	src, at, err := tx.LockForeign(ctx, rec.orgID, rec.sourceID)
 	switch {
 	case sources.KindOf(err) == sources.NotFound:
 		return create(ctx, tx, rec)
 	case err != nil:
-		return err
+		return nil, err
 	case at == nil:
 		slog.WarnContext(ctx, "plain record of a source that is known here, not acted on", "source", rec.sourceID)
-		return nil
+		return nil, nil
 	case src.DeletedAt != nil || rec.at.Before(*at): // too late
-		return nil
+		return nil, nil
 	}
 	told, err := changes[rec.kind](ctx, tx, &src, rec)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(told) > 0 {
 		if err := tx.SaveSource(ctx, &src, told...); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return tx.RecordedAt(ctx, rec.orgID, src.ID, rec.at) // also where it is so already: an older record must not change it
+	return &src, tx.RecordedAt(ctx, rec.orgID, src.ID, rec.at) // also where it is so already: an older record must not change it
 }
 
 // create makes a source where an application of it is told of. Of any other record it would be a source that nobody
 // has made, or has deleted. An id that another organization, or Koku's own database, has is not to be had.
-func create(ctx context.Context, tx *store.Store, rec foreign) error {
+func create(ctx context.Context, tx *store.Store, rec foreign) (*sources.Source, error) {
 	if rec.kind != "Application.create" {
-		return nil
+		return nil, nil
 	}
 	_, err := tx.Registered(ctx, rec.sourceID)
 	known := err == nil
@@ -101,7 +113,7 @@ func create(ctx context.Context, tx *store.Store, rec foreign) error {
 		if known {
 			slog.WarnContext(ctx, "plain record of a source that somebody else has, not acted on", "source", rec.sourceID)
 		}
-		return err
+		return nil, err
 	}
 	draft := sources.Source{ID: rec.sourceID, OrgID: rec.orgID, AccountNumber: rec.account, Name: rec.name}
 	if rec.name == "" {
@@ -112,12 +124,12 @@ func create(ctx context.Context, tx *store.Store, rec foreign) error {
 	}
 	src, err := tx.CreateForeign(ctx, draft, rec.at)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := tx.AttachForeign(ctx, &src, rec.id); err != nil {
-		return err
+		return nil, err
 	}
-	return tx.SaveSource(ctx, &src, events.SourceCreated, events.ApplicationCreated)
+	return &src, tx.SaveSource(ctx, &src, events.SourceCreated, events.ApplicationCreated)
 }
 
 // attach gives a source its application. After it was deleted a record has to be newer to do so.

@@ -1,8 +1,10 @@
 package interop_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/insights-onprem/cost-sources/functions/provisioner/provision"
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup"
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup/rostest"
+	"github.com/insights-onprem/cost-sources/shared/outbox"
 	"github.com/insights-onprem/cost-sources/shared/sources"
 	"github.com/insights-onprem/cost-sources/shared/store"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
@@ -158,6 +161,33 @@ func TestForeignProvisioned(t *testing.T) {
 				t.Errorf("%d providers are left, and %v of ROS, %v", got, count, err)
 			}
 		})
+	}
+}
+
+// TestForeignSent: what a record has changed is sent at once, as what the API has changed is.
+func TestForeignSent(t *testing.T) {
+	t.Parallel()
+
+	r := setupRecords(t)
+	sent := make(chan string, 2)
+	sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		sent <- request.Header.Get("Ce-Type")
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	t.Cleanup(sink.Close)
+	dispatcher := outbox.New(outbox.Config{Sink: sink.URL}, r.db)
+	t.Cleanup(func() {
+		if err := dispatcher.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	cfg := config(r.address)
+	cfg.PlainRecords, r.wake = true, dispatcher.Wake
+	r.want(204, r.start(cfg, r.db), record("Application.create", apiForm, 1))
+	for _, want := range []string{"source.create", "application.create"} {
+		if got := <-sent; got != want {
+			t.Errorf("%s is sent, want %s", got, want)
+		}
 	}
 }
 

@@ -31,6 +31,8 @@ type world struct {
 	db  *store.Store // interop's
 	sql *pgxpool.Pool
 	url [2]string
+
+	wake func(sources.Source) // nil where nobody sends
 }
 
 func setup(t *testing.T) world {
@@ -49,7 +51,11 @@ func setup(t *testing.T) world {
 func (w world) start(cfg interop.Config, db *store.Store) (url string) {
 	w.Helper()
 	topic := interop.NewTopic(cfg)
-	server := httptest.NewServer(interop.New(cfg, db, topic))
+	wake := w.wake
+	if wake == nil {
+		wake = func(sources.Source) {}
+	}
+	server := httptest.NewServer(interop.New(cfg, db, topic, wake))
 	w.Cleanup(func() {
 		server.Close()
 		if err := topic.Close(); err != nil {
@@ -188,6 +194,7 @@ func config(address string) interop.Config {
 	var cfg interop.Config
 	cfg.DatabaseURL, cfg.MaxConns = address, 4
 	cfg.Brokers, cfg.Topic = []string{"b:9092"}, "events"
+	cfg.Outbox.Sink = "http://sink"
 	cfg.LegacyTopic, cfg.LegacyIdentity, cfg.LegacyWait = "plain", "cost-sources", 168*time.Hour
 	return cfg
 }

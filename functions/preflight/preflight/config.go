@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 
@@ -37,7 +38,8 @@ type Database struct {
 	// ConnectionsNeeded is how many connections all functions together may open; 0 where nobody has counted.
 	ConnectionsNeeded int `envconfig:"CONNECTIONS_NEEDED"`
 	// Logins is one where all functions come in as the same role, which is the default, or each.
-	Logins string `envconfig:"DATABASE_LOGINS"`
+	Logins  string `envconfig:"DATABASE_LOGINS"`
+	Interop bool   `envconfig:"INTEROP"` // there is that function too
 }
 
 // Validate reports the first variable that cannot be.
@@ -75,6 +77,9 @@ type Kafka struct {
 	Topics string `envconfig:"TOPICS" default:"exist"`
 	// Replication is of the topics that are made; -1 stands for the brokers' default.
 	Replication int16 `envconfig:"TOPIC_REPLICATION" default:"-1"`
+	// Interop says whether plain records are written, to LegacyTopic.
+	Interop     bool   `envconfig:"INTEROP"`
+	LegacyTopic string `envconfig:"LEGACY_TOPIC" default:"platform.sources.event-stream.plain"`
 }
 
 // What TOPICS can be.
@@ -91,6 +96,9 @@ func (k Kafka) Validate() error {
 	}
 	if k.Replication < 1 && k.Replication != -1 {
 		return errors.New("TOPIC_REPLICATION: at least 1, or -1 for the brokers' default")
+	}
+	if k.Interop && !kafkaclient.IsTopic(k.LegacyTopic) {
+		return fmt.Errorf("LEGACY_TOPIC: %q cannot be the name of a topic", k.LegacyTopic)
 	}
 	return k.Cluster.Validate()
 }

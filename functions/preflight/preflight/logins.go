@@ -18,7 +18,7 @@ func checkLogins(ctx context.Context, cfg Database, r *report) {
 		return
 	}
 	before := r.failed()
-	for _, function := range deployed {
+	for _, function := range cfg.functions() {
 		file := filepath.Join(filepath.Dir(cfg.DatabaseURLFile), function)
 		url, err := store.Config{DatabaseURLFile: file, MaxConns: 1}.URL()
 		if err != nil {
@@ -61,8 +61,14 @@ func (s *session) checkLogin(ctx context.Context, name, function string, r *repo
 	return nil
 }
 
-// deployed are the functions that come to the database when they are called.
-var deployed = []string{"sources", "applications", "provisioner", "ros-cleanup", "relay"}
+// functions are those that come to the database when they are called.
+func (d Database) functions() []string {
+	deployed := []string{"sources", "applications", "provisioner", "ros-cleanup", "relay"}
+	if d.Interop {
+		deployed = append(deployed, "interop")
+	}
+	return deployed
+}
 
 // loginsEach is the DATABASE_LOGINS of who gives each function a login of its own.
 const loginsEach = "each"

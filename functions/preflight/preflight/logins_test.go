@@ -43,9 +43,10 @@ func (s strict) testLogins(t *testing.T) {
 		s.exec("ALTER ROLE " + migrations.Role(function) + " LOGIN PASSWORD '" + secret + "'")
 		write(function, migrations.Role(function))
 	}
+	interop := false
 	check := func(what string, wanted ...string) {
 		t.Helper()
-		value := preflight.Database{Config: store.Config{DatabaseURLFile: filepath.Join(folder, "url"), MaxConns: 1}, Logins: "each"}
+		value := preflight.Database{Config: store.Config{DatabaseURLFile: filepath.Join(folder, "url"), MaxConns: 1}, Logins: "each", Interop: interop}
 		if err := value.Validate(); err != nil {
 			t.Fatal(err)
 		}
@@ -59,6 +60,9 @@ func (s strict) testLogins(t *testing.T) {
 		want(t, what, found, wanted...)
 	}
 	check("all there", "ok "+name+"each function comes in with a role of its own")
+	interop = true
+	check("but for interop", "FAIL "+name+"the Secret has no address for interop under that key")
+	interop = false
 	write("relay", "owner")
 	s.exec("CREATE ROLE other LOGIN PASSWORD '" + secret + "'")
 	write("provisioner", "other")

@@ -24,8 +24,10 @@ func TestTopicsAreMadeOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { remove(t, admin, cfg.Topic, cfg.Dead()) })
+	cfg.Interop, cfg.LegacyTopic = true, cfg.Topic+".plain"
+	t.Cleanup(func() { remove(t, admin, cfg.Topic, cfg.Dead(), cfg.LegacyTopic) })
 	const events, dead = ": 3 partitions, 1 replica, kept for 7 days, cleanup.policy delete", ": 3 partitions, 1 replica, kept for 90 days, cleanup.policy delete"
+	there := []string{"ok SOURCES_EVENT_TOPIC " + cfg.Topic + events, "ok DEAD_TOPIC " + cfg.Dead() + dead, "ok LEGACY_TOPIC " + cfg.LegacyTopic + events}
 	outputs := make([][]string, 4)
 	var runs errgroup.Group
 	for i := range outputs {
@@ -45,13 +47,14 @@ func TestTopicsAreMadeOnce(t *testing.T) {
 				lines[i] = "ok " + rest
 			}
 		}
-		want(t, "topics", lines, "ok SOURCES_EVENT_TOPIC "+cfg.Topic+events, "ok DEAD_TOPIC "+cfg.Dead()+dead)
+		want(t, "topics", lines, there...)
 	}
-	if made != 2 {
-		t.Errorf("made %d times, want 2: %q", made, outputs)
+	if made != 3 {
+		t.Errorf("made %d times, want 3: %q", made, outputs)
 	}
-	lines := checkKafka(t, cfg)
-	want(t, "check", last(lines, 2), "ok SOURCES_EVENT_TOPIC "+cfg.Topic+events, "ok DEAD_TOPIC "+cfg.Dead()+dead)
+	want(t, "check", last(checkKafka(t, cfg), 3), there...)
+	cfg.Interop = false
+	want(t, "check without plain records", last(checkKafka(t, cfg), 2), there[:2]...)
 }
 
 // TestTopicsToBeMade: the check makes none, and tells whether they could be made.

@@ -20,14 +20,18 @@ type topic struct {
 	replication    int16 // of one that is made
 }
 
-// topics are the two. That of dead letters needs no order, and might do with one partition; it has as many as the
+// topics are the two, and a third where plain records are written. That of dead letters needs no order, and might do with one partition; it has as many as the
 // other so that a partition without a leader stands in the way of a third of them only, for what cannot be written
 // there is lost.
 func (k Kafka) topics() []topic {
-	return []topic{
+	topics := []topic{
 		{"SOURCES_EVENT_TOPIC", k.Topic, 3, 7 * day, k.Replication},
 		{"DEAD_TOPIC", k.Dead(), 3, 90 * day, k.Replication},
 	}
+	if k.Interop {
+		topics = append(topics, topic{"LEGACY_TOPIC", k.LegacyTopic, 3, 7 * day, k.Replication})
+	}
+	return topics
 }
 
 // detail is t as Kafka wants to be told. How many replicas have to be in sync is the brokers' to say.
