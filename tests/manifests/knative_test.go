@@ -34,6 +34,7 @@ var variants = map[string]manifests.Settings{
 	"logins in volumes":         {"DATABASE_LOGINS": "each", "DATABASE_SECRET": "file"},
 	"alerts":                    {"MONITORING": "true", "DEAD_TOPIC": "dead.letters"},
 	"topics of Strimzi":         {"TOPICS": "strimzi", "KAFKA_NAMESPACE": "messages", "KAFKA_CLUSTER": "big", "TOPIC_REPLICATION": "3"},
+	"plain topics of Strimzi":   {"TOPICS": "strimzi", "INTEROP": "true", "CONNECTIONS_NEEDED": "56"},
 	"topics of others":          {"TOPICS": "exist"},
 	"plain records":             {"INTEROP": "true", "CONNECTIONS_NEEDED": "56", "LEGACY_TOPIC": "plain", "KAFKA_AUTH": "mtls", "DATABASE_LOGINS": "each"},
 }

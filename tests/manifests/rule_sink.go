@@ -47,6 +47,23 @@ func sinkTopics(r *Rendering) []string {
 	return sinks.found
 }
 
+// topics: where Strimzi makes them, it makes all that are written to, and that of plain records only where there are any.
+func topics(r *Rendering) []string {
+	p := problems{about: "KafkaTopics"}
+	if r.Settings["TOPICS"] != "strimzi" {
+		return nil
+	}
+	want := []string{r.Settings["TOPIC"], r.Settings["DEAD_TOPIC"]}
+	if r.Settings["INTEROP"] == "true" {
+		want = append(want, r.Settings["LEGACY_TOPIC"])
+	}
+	got := made(r)
+	slices.Sort(want)
+	slices.Sort(got)
+	p.unless(slices.Equal(got, want), "they are %q, not %q", got, want)
+	return p.found
+}
+
 // sourceTopics: a topic that is misspelt is made by brokers that make topics, and then empty for ever.
 func sourceTopics(r *Rendering) []string {
 	var found []string

@@ -10,6 +10,9 @@ var badKafka = []bad{
 	{name: "a topic more", rule: "sinks write to topics of ours", more: "{apiVersion: eventing.knative.dev/v1alpha1, kind: KafkaSink, metadata: {name: x}, spec: {topic: more, bootstrapServers: [z]}}", want: `x writes to "more", which nobody makes`},
 	{name: "no dead letters", rule: "sinks write to topics of ours", gone: "KafkaSink sources-dead-letters", want: "none writes to DEAD_TOPIC"},
 
+	{name: "one is missing", rule: "Strimzi makes what is written to", settings: manifests.Settings{"TOPICS": "strimzi"},
+		more: "{apiVersion: kafka.strimzi.io/v1, kind: KafkaTopic, metadata: {name: platform.sources.event-stream}}", want: `they are ["platform.sources.event-stream"], not`},
+
 	{name: "misspelt", rule: "sources read topics of ours", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/topics, value: [platform.source.event-stream]}", want: `it reads ["platform.source.event-stream"]`},
 	{name: "another one too", rule: "sources read topics of ours", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/topics/-, value: more}", want: "it reads"},
 	{name: "which nobody makes", rule: "sinks write to topics of ours", settings: manifests.Settings{"TOPICS": "strimzi"}, gone: "KafkaSink sources-dead-letters",
