@@ -14,7 +14,8 @@ import (
 const sourceColumns = ownColumns + `, a.id, a.extra, a.created_at, a.updated_at, a.deleted_at`
 
 // noApplication stands for the application of a source that cannot have one yet.
-const noApplication = `NULL AS application_id, NULL AS extra, NULL AS made_at, NULL AS changed_at, NULL AS gone_at`
+const noApplication = `NULL::bigint AS application_id, NULL::jsonb AS extra, NULL::timestamptz AS made_at, NULL::timestamptz AS changed_at,
+	NULL::timestamptz AS gone_at`
 
 // ownColumns are those of the source alone.
 const ownColumns = `

@@ -206,7 +206,7 @@ func (w *world) launch(function, databaseURL string, env ...string) running {
 	}
 	p, err := process.Start(w.bin, function, append([]string{fmt.Sprintf("PORT=%d", ports[0]), "LOG_LEVEL=warn", "DATABASE_URL=" + databaseURL,
 		fmt.Sprintf("DATABASE_MAX_CONNS=%d", atOnce), "K_SINK=" + w.sink, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true",
-		"RBAC_URL=off", "ROS_DATABASE_URL=" + withoutRole(databaseURL)}, env...)...)
+		"RBAC_URL=off", "GOGC=400", "GOMEMLIMIT=200MiB", "ROS_DATABASE_URL=" + withoutRole(databaseURL)}, env...)...)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func confined(pod pod, _ *Rendering, p *problems) {
 const mostCPU, mostMemory = "100m", "128Mi"
 
 // resources: without a request an instance is put where there is no room, and is the first to go. A CPU limit slows
-// the start, for which somebody waits.
+// the start, for which somebody waits. Go knows of no memory limit but its own.
 func resources(pod pod, _ *Rendering, p *problems) {
 	for _, c := range pod.spec.Containers {
 		cpu, memory := c.Resources.Requests.Cpu(), c.Resources.Requests.Memory()
@@ -70,6 +70,8 @@ func resources(pod pod, _ *Rendering, p *problems) {
 		p.unless(memory.Sign() > 0 && memory.Cmp(resource.MustParse(mostMemory)) <= 0, "it requests %v of memory, not up to %v", memory, mostMemory)
 		p.unless(c.Resources.Limits.Cpu().IsZero(), "it has a CPU limit, which slows its start")
 		p.unless(c.Resources.Limits.Memory().Sign() > 0, "it has no memory limit")
+		soft, err := resource.ParseQuantity(strings.TrimSuffix(literal(c.Env, "GOMEMLIMIT"), "B"))
+		p.unless(err == nil && soft.Cmp(*c.Resources.Limits.Memory()) < 0, "it collects garbage for want of memory from %v on, not before it has what it may", soft.String())
 	}
 }
 

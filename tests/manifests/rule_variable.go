@@ -55,7 +55,7 @@ func programOf(pod string) string {
 
 // everywhere are read by every process: by ours, by Go, and by OpenTelemetry.
 func everywhere(name string) bool {
-	return slices.Contains([]string{"LOG_LEVEL", "ONPREM", "SSL_CERT_DIR"}, name) || strings.HasPrefix(name, "OTEL_")
+	return slices.Contains([]string{"LOG_LEVEL", "ONPREM", "SSL_CERT_DIR", "GOGC", "GOMEMLIMIT"}, name) || strings.HasPrefix(name, "OTEL_")
 }
 
 // variables: a function without a variable that it needs ends at once, and its revision never gets ready; one that

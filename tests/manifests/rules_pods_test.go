@@ -18,6 +18,7 @@ var badPods = []bad{
 	{name: "much CPU", rule: "pods ask for little", object: "Job migrate", patch: `{op: add, path: /spec/template/spec/containers/0/resources/requests/cpu, value: "1"}`, want: "requests 1 CPU"},
 	{name: "no memory", rule: "pods ask for little", object: "Service relay", patch: "{op: remove, path: /spec/template/spec/containers/0/resources/requests/memory}", want: "requests 0 of memory"},
 	{name: "a CPU limit", rule: "pods ask for little", object: "Service relay", patch: `{op: add, path: /spec/template/spec/containers/0/resources/limits/cpu, value: "1"}`, want: "CPU limit"},
+	{name: "collects too late", rule: "pods ask for little", object: "Service relay", patch: "{op: add, path: /spec/template/spec/containers/0/resources/limits/memory, value: 200Mi}", want: "collects garbage for want of memory from 200Mi on"},
 	{name: "no memory limit", rule: "pods ask for little", object: "Service relay", patch: "{op: remove, path: /spec/template/spec/containers/0/resources/limits}", want: "no memory limit"},
 
 	{name: "of others", rule: "pods run our images", object: "Service relay", patch: `{op: add, path: /spec/template/spec/containers/0/image, value: "elsewhere/relay:v1"}`, want: `its image is "elsewhere/relay:v1"`},
