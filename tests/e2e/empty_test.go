@@ -36,7 +36,7 @@ func (w *world) deployEmpty(t *testing.T) {
 						"seccompProfile": map[string]string{"type": "RuntimeDefault"},
 					},
 					"resources": map[string]any{
-						"requests": map[string]string{"cpu": "25m", "memory": "32Mi"}, "limits": map[string]string{"memory": "256Mi"},
+						"requests": map[string]string{"cpu": "25m", "memory": "48Mi"}, "limits": map[string]string{"memory": "256Mi"},
 					},
 				}},
 			},
