@@ -20,9 +20,9 @@ type topic struct {
 	replication    int16 // of one that is made
 }
 
-// topics are the two, and a third where plain records are written. That of dead letters needs no order, and might do with one partition; it has as many as the
-// other so that a partition without a leader stands in the way of a third of them only, for what cannot be written
-// there is lost.
+// topics are the two, and a third where plain records are written. That of dead letters needs no order, and might do
+// with one partition; it has as many as the others so that a partition without a leader stands in the way of a third of
+// them only, for what cannot be written there is lost.
 func (k Kafka) topics() []topic {
 	topics := []topic{
 		{"SOURCES_EVENT_TOPIC", k.Topic, 3, 7 * day, k.Replication},
