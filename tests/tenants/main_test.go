@@ -26,7 +26,7 @@ func TestTenants(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(data) }) // a folder left behind is no reason to fail
-	server, err := storetest.Start(t.Context(), storetest.ServerConfig{DataDir: data, Parameters: map[string]string{"shared_buffers": "4GB"}})
+	server, err := storetest.Start(t.Context(), storetest.ServerConfig{DataDir: data, Parameters: map[string]string{"shared_buffers": "512MB"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
@@ -87,23 +86,6 @@ func (w *world) grow(to int) {
 	// Nobody sends what waits, and it is not what is measured. A busy database's statistics are up to date.
 	w.execute("TRUNCATE sources.outbox")
 	w.execute("ANALYZE")
-	w.settle()
-}
-
-// settle has what growing so fast leaves behind done now: ten thousand tenants come in years, and autovacuum and the
-// checkpointer are done with the last when the next one comes.
-func (w *world) settle() {
-	w.Helper()
-	rows, _ := w.sql.Query(w.Context(), `
-		SELECT format('VACUUM (ANALYZE) %s', oid::regclass) FROM pg_class
-		WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r'`) // its error comes out of Collect
-	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		w.Fatal(err)
-	}
-	for _, statement := range append(all, "CHECKPOINT") {
-		w.execute(statement)
-	}
 }
 
 // register posts a source with a cluster of its own.
