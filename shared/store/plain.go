@@ -111,24 +111,28 @@ func (s *Store) ReleasePlain(ctx context.Context, sourceID int64, owner string) 
 		UPDATE sources.plain_source SET owner = NULL, until = NULL WHERE source_id = $1 AND owner = $2`, sourceID, owner)
 }
 
-// A PlainGap is events of a source that never came.
-type PlainGap struct{ SourceID, After, Before int64 }
+// PlainLate is a source with an event that has waited too long: for its turn, or for the events between After and
+// Before, of which there are none where it was its turn.
+type PlainLate struct{ SourceID, After, Before int64 }
 
-// SkipPlain gives up, for at most limit sources, to wait for events before one that has waited longer than d, and
-// says for which. It is not for who is being written.
-func (s *Store) SkipPlain(ctx context.Context, d time.Duration, limit int) ([]PlainGap, error) {
+// Gap says whether events are missing.
+func (l PlainLate) Gap() bool { return l.Before > l.After+1 }
+
+// SkipPlain finds, for at most limit sources, events that have waited longer than d, and gives up to wait for those
+// before them. It is not for who is being written. A source is found again until its events are written: whoever gave
+// up to wait may have died before it wrote them, and no delivery of theirs is left that would come again.
+func (s *Store) SkipPlain(ctx context.Context, d time.Duration, limit int) ([]PlainLate, error) {
 	rows, _ := s.db.Query(ctx, `
 		WITH late AS (
 			SELECT p.source_id, p.written AS after, (SELECT min(sequence) FROM sources.plain_event WHERE source_id = p.source_id) AS before
 			FROM sources.plain_source p
 			WHERE p.source_id IN (SELECT source_id FROM sources.plain_event WHERE kept_at < now() - $1::interval)
-				AND (p.until IS NULL OR p.until < clock_timestamp()) AND NOT EXISTS (
-					SELECT FROM sources.plain_event WHERE source_id = p.source_id AND sequence = p.written + 1)
+				AND (p.until IS NULL OR p.until < clock_timestamp())
 			ORDER BY p.source_id LIMIT $2 FOR UPDATE OF p SKIP LOCKED
 		)
 		UPDATE sources.plain_source p SET written = late.before - 1
-		FROM late WHERE p.source_id = late.source_id AND p.written = late.after AND late.before > late.after + 1
+		FROM late WHERE p.source_id = late.source_id AND p.written = late.after AND late.before > late.after
 		RETURNING p.source_id, late.after, late.before`, d, limit) // its error comes out of Collect
-	gaps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[PlainGap])
-	return gaps, domainError(err, nil)
+	late, err := pgx.CollectRows(rows, pgx.RowToStructByPos[PlainLate])
+	return late, domainError(err, nil)
 }

@@ -89,16 +89,20 @@ func (w writer) handle(ctx context.Context, e cloudevents.Event) error {
 
 // skip helps sources over an event that has not come for so long that it never will: it was parked, or died, or was
 // older than the topic when interop was switched on. Nothing but an event wakes this function, so any event does it.
+// Where it fails the event has nothing to do with that, and the next one goes on.
 func (w writer) skip(ctx context.Context) error {
-	gaps, err := w.db.SkipPlain(ctx, w.wait, maxSkips)
+	all, err := w.db.SkipPlain(ctx, w.wait, maxSkips)
 	if err != nil {
 		return err
 	}
-	for _, gap := range gaps {
-		slog.WarnContext(ctx, "events never came, no plain record is written of them", "source", gap.SourceID,
-			"after", gap.After, "before", gap.Before, "waited", w.wait)
-		if err := w.writeAll(ctx, gap.SourceID); err != nil {
-			return err
+	for _, late := range all {
+		if late.Gap() {
+			slog.WarnContext(ctx, "events never came, no plain record is written of them", "source", late.SourceID,
+				"after", late.After, "before", late.Before, "waited", w.wait)
+		}
+		if err := w.writeAll(ctx, late.SourceID); err != nil {
+			slog.WarnContext(ctx, "events that have waited are not written yet", "source", late.SourceID, "err", err)
+			return nil
 		}
 	}
 	return nil

@@ -221,6 +221,29 @@ func TestGap(t *testing.T) {
 	w.wantRecords(src, all[0], all[1], all[2], all[5], all[6], all[7])
 }
 
+// TestGapGivenUp: whoever has given up to wait may fail before it has written what waited. Nobody's delivery comes again
+// for that, so any other event goes on with it.
+func TestGapGivenUp(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	src, all := w.life("prod")
+	other, others := w.life("other")
+	w.want(204, w.url[0], others[0])
+	w.want(204, w.url[0], all[5], all[6])
+	w.exec(`UPDATE sources.plain_event SET kept_at = now() - interval '169 hours'`)
+	cfg := w.cfg
+	cfg.LegacyTopic = "nobody-made-it"
+	w.want(204, w.start(cfg, w.db), others[0]) // its own record is there, and others' are not its affair
+	if n := len(w.records()); n != 1 {
+		t.Errorf("%d records are written, want 1", n)
+	}
+	w.want(204, w.url[0], others[1])
+	w.wantRecords(src, all[5], all[6])
+	w.wantRecords(other, others[:2]...)
+	w.wantNothingLeft()
+}
+
 // TestOldSource: of a source that is older than what the topic keeps, the first event to be seen is the first.
 func TestOldSource(t *testing.T) {
 	t.Parallel()
