@@ -150,7 +150,7 @@ func update(event store.EventFunc) changeFunc {
 		if !describe(src, rec) {
 			return nil, nil
 		}
-		if src.Application == nil { // nothing that an event of an application could tell of
+		if !src.HasApplication() { // nothing that an event of an application could tell of
 			return []store.EventFunc{events.SourceUpdated}, nil
 		}
 		return []store.EventFunc{event}, nil

@@ -110,7 +110,8 @@ func TestForeign(t *testing.T) {
 				{"Application.update", form.value, 7, "org1 prod c7" + app, " application.update"},
 				{"Application.destroy", form.value, 8, "org1 prod c7" + app + " gone", " application.delete"},
 				{"Application.create", form.value, 7, "org1 prod c7" + app + " gone", ""}, // too late
-				{"Application.create", form.value, 9, "org1 prod c7" + app, " application.create"},
+				{"Application.update", strings.ReplaceAll(form.value, "c7", "c6"), 9, "org1 prod c6" + app + " gone", " source.update"},
+				{"Application.create", form.value, 9, "org1 prod c7" + app, " source.update application.create"},
 				{"Source.destroy", `{"id": 7}`, 10, "org1 prod c7 gone" + app + " gone", " application.delete source.delete"},
 				{"Application.create", form.value, 11, "org1 prod c7 gone" + app + " gone", ""}, // an id is used once
 			} {
