@@ -55,10 +55,12 @@ func (k kruize) forget(ctx context.Context, names []string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, name := range names {
-		if ctx.Err() != nil {
-			break // the group knows why
-		}
-		group.Go(func() error { return k.forgetOne(ctx, name) })
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx) // the group has the first error
+			}
+			return k.forgetOne(ctx, name)
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return &sources.Error{Kind: sources.Unavailable, Msg: "Kruize did not forget an experiment.", Err: err}

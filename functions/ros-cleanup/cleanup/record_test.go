@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -40,4 +41,13 @@ func FuzzReadRecord(f *testing.F) {
 			t.Errorf("readRecord of %q at %v is acted on", eventType, rec.at)
 		}
 	})
+}
+
+// TestForgetOutOfTime: what was not asked for is not forgotten.
+func TestForgetOutOfTime(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := newKruize("http://127.0.0.1:1", time.Second).forget(ctx, []string{"a", "b"}); sources.KindOf(err) != sources.Unavailable {
+		t.Errorf("forget = %v, want an Unavailable error", err)
+	}
 }

@@ -83,10 +83,14 @@ func (t target) experiments(ctx context.Context, q querier, clusters []int64) ([
 		ORDER BY 1`, t.orgID, clusters)
 }
 
-// batchWorkloads is how many workloads one transaction removes. Nearly all of its time goes into the
-// foreign keys' cascade, which looks for each workload through the partitions of all organizations: up to
-// 30 ms each where nobody has added indexes on workload_id.
-const batchWorkloads = 100
+// What one transaction removes at most. Nearly all of its time goes into the foreign keys' cascade, which looks for each
+// workload through the partitions of all organizations: where nobody has added indexes on workload_id, that takes 80 ms
+// for each million of rows that all of them have, and a hundred workloads could take longer than an event has.
+const (
+	batchWorkloads = 100
+	fewWorkloads   = 10               // are deleted at once
+	batchFor       = 10 * time.Second // after which no more are begun
+)
 
 // remove deletes one batch of t's workloads, and with the last one its clusters, if Kruize has been asked
 // for all experiments that are left; else it returns errMore.
@@ -112,9 +116,17 @@ func (t target) remove(ctx context.Context, ros *pgxpool.Pool, asked map[string]
 		if err != nil {
 			return err
 		}
-		done = len(workloads) < batchWorkloads
-		t.report(ctx, len(clusters), len(workloads), staying, done)
-		return t.delete(ctx, tx, clusters, workloads, done)
+		removed, err := t.deleteWorkloads(ctx, tx, workloads)
+		if err != nil {
+			return err
+		}
+		done = removed == len(workloads) && removed < batchWorkloads
+		t.report(ctx, len(clusters), removed, staying, done)
+		if !done {
+			return nil
+		}
+		_, err = tx.Exec(ctx, deleteClusters, t.orgID, clusters)
+		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("remove source %d of organization %s from ROS: %w", t.sourceID, t.orgID, err)
@@ -144,15 +156,23 @@ const deleteClusters = `
 	DELETE FROM clusters c USING rh_accounts a
 	WHERE a.org_id = $1 AND c.id = ANY ($2) AND a.id = c.tenant_id`
 
-func (t target) delete(ctx context.Context, tx pgx.Tx, clusters, workloads []int64, last bool) error {
-	batch := &pgx.Batch{}
-	for _, sql := range deletesOfWorkloads {
-		batch.Queue(sql, t.orgID, workloads)
+// deleteWorkloads deletes at least some of them, and says how many.
+func (t target) deleteWorkloads(ctx context.Context, tx pgx.Tx, workloads []int64) (removed int, err error) {
+	begun := time.Now()
+	for few := range slices.Chunk(workloads, fewWorkloads) {
+		if removed > 0 && time.Since(begun) > batchFor {
+			break
+		}
+		batch := &pgx.Batch{}
+		for _, sql := range deletesOfWorkloads {
+			batch.Queue(sql, t.orgID, few)
+		}
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return removed, err
+		}
+		removed += len(few)
 	}
-	if last {
-		batch.Queue(deleteClusters, t.orgID, clusters)
-	}
-	return tx.SendBatch(ctx, batch).Close()
+	return removed, nil
 }
 
 func (t target) report(ctx context.Context, clusters, workloads, staying int, last bool) {

@@ -196,3 +196,34 @@ func TestLargeSource(t *testing.T) {
 	wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusNoContent)
 	w.wantGone(t, "org1", src.ID)
 }
+
+// TestSlowCascade: where a batch would take longer than there is time for, its beginning is kept.
+func TestSlowCascade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	url := w.serve(t)
+	src := w.source(t, "org1")
+	w.seed(t, "org1", src.ID, "uuid-1", "prod", 100)
+	w.deleteSource(t, src)
+	w.exec(t, `CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.2); RETURN OLD; END $$`)
+	w.exec(t, `CREATE TRIGGER slowly BEFORE DELETE ON workloads FOR EACH ROW EXECUTE FUNCTION slowly()`)
+
+	ctx, giveUp := context.WithTimeout(t.Context(), 20*time.Second)
+	defer giveUp()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := hint(t, events.TypeSourceDelete, src.ID)
+	r.Header, r.Body = event.Header, event.Body
+	if res, err := http.DefaultClient.Do(r); err == nil {
+		res.Body.Close()
+		t.Errorf("the event is answered %d in time", res.StatusCode)
+	}
+	if left := w.count(t, "org1", src.ID)["workloads"]; left == 100 {
+		t.Error("nothing is removed")
+	}
+	w.exec(t, `DROP TRIGGER slowly ON workloads`) // waits for what is under way
+	wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusNoContent)
+	w.wantGone(t, "org1", src.ID)
+}
