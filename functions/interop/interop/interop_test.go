@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	cloudevents "github.com/cloudevents/sdk-go/v2"
@@ -219,6 +220,34 @@ func TestGap(t *testing.T) {
 	w.wantRecords(other, others[0])
 	w.want(204, w.url[0], all[3], all[6]) // too late, and in time
 	w.wantRecords(src, all[0], all[1], all[2], all[5], all[6], all[7])
+}
+
+// TestLateSend: who comes to write when the lease may end before that is done, as other records of the same process took
+// their time, does not write any more.
+func TestLateSend(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	src, all := w.life("prod")
+	topic := interop.NewTopic(w.cfg)
+	url := w.serve(w.cfg, w.db, topic)
+	w.want(204, url, all[0])
+	w.exec(`CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3); RETURN NEW; END $$`)
+	w.exec(`CREATE TRIGGER pause BEFORE UPDATE ON sources.plain_source FOR EACH ROW WHEN (NEW.sending IS NOT NULL) EXECUTE FUNCTION pause()`)
+	held := make(chan error, 1)
+	go func() {
+		time.Sleep(1500 * time.Millisecond) // it has its place, and PostgreSQL pauses
+		held <- topic.Hold(16 * time.Second)
+	}()
+	w.want(503, url, all[1])
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+	w.wantRecords(src, all[0])
+	w.exec(`DROP TRIGGER pause ON sources.plain_source`)
+	w.exec(`UPDATE sources.plain_source SET until = clock_timestamp()`) // as time does
+	w.want(204, url, all[1])
+	w.wantRecords(src, all[:2]...)
 }
 
 // TestGapGivenUp: whoever has given up to wait may fail before it has written what waited. Nobody's delivery comes again

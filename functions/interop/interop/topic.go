@@ -139,13 +139,22 @@ func (t *Topic) place(key string) (partition int32, offset int64, err error) {
 	return partition, offset, err
 }
 
-// send writes a record. Where it returns an error, the record may be there all the same.
-func (t *Topic) send(r record, partition int32) error {
-	return t.use(func(_ sarama.Client, producer sarama.SyncProducer) error {
+// send writes a record, but does not begin to after a time: PostgreSQL, other records, or a connection may have kept it
+// waiting. Where it returns an error, the record may be there all the same.
+func (t *Topic) send(r record, partition int32, before time.Time) error {
+	late := false
+	err := t.use(func(_ sarama.Client, producer sarama.SyncProducer) error {
+		if late = time.Now().After(before); late {
+			return nil // the connection is none the worse
+		}
 		_, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: t.cfg.LegacyTopic, Partition: partition,
 			Key: sarama.StringEncoder(r.key), Headers: r.headers, Value: sarama.ByteEncoder(r.value)})
 		return err
 	})
+	if late {
+		return &sources.Error{Kind: sources.Unavailable, Msg: "It has taken too long to come to write."}
+	}
+	return err
 }
 
 // errFound ends a search.

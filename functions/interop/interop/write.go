@@ -72,10 +72,8 @@ func (w writer) send(ctx context.Context, sourceID int64, owner string, next sto
 		return err
 	case !held:
 		return &sources.Error{Kind: sources.Unavailable, Msg: "Another process writes the records of this source."}
-	case time.Since(begun) > store.PlainLeaseFor-sendWithin:
-		return &sources.Error{Kind: sources.Unavailable, Msg: "PostgreSQL has taken too long."}
 	}
-	return w.topic.send(record, next.Partition)
+	return w.topic.send(record, next.Partition, begun.Add(store.PlainLeaseFor-sendWithin))
 }
 
 // giveUp ends the lease of who has not written anything, because of err.
