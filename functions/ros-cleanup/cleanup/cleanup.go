@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -94,18 +93,23 @@ func (c cleaner) whileDue(ctx context.Context, src sources.Source, remove remove
 // Where all of it does not fit into events.HandleWithin, the answer is 503, and the event comes again to
 // go on: Kruize answers at once for what it has already forgotten, and the rows go in batches.
 func (c cleaner) clean(ctx context.Context, t target, locked func(removeFunc) (bool, error)) error {
-	asked := map[string]bool{}
+	asked := forgotten{}
 	for range maxRounds {
-		names, err := t.names(ctx, c.ros)
+		experiments, err := t.left(ctx, c.ros)
 		if err != nil {
 			return err
 		}
-		names = slices.DeleteFunc(names, func(name string) bool { return asked[name] })
+		var names []string
+		for _, e := range experiments {
+			if !asked.covers(e) {
+				names = append(names, e.Name)
+			}
+		}
 		if err := c.kruize.forget(ctx, names); err != nil {
 			return err
 		}
-		for _, name := range names {
-			asked[name] = true
+		for _, e := range experiments {
+			asked[e.Name] = e.UploadedAt
 		}
 		for done := false; !done && err == nil; {
 			done, err = locked(func() (bool, error) { return t.remove(ctx, c.ros, asked) })

@@ -167,6 +167,24 @@ func TestWorkloadThatComesWhileKruizeIsAsked(t *testing.T) {
 	w.kruize.wantAsked(t, names) // each once
 }
 
+// An upload makes the experiments of workloads that are there already anew.
+func TestUploadThatComesWhileKruizeIsAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	src := w.source(t, "org1")
+	w.seed(t, "org1", src.ID, "uuid-1", "prod", 1)
+	names := w.experiments(t, "org1", src.ID)
+	w.deleteSource(t, src)
+	var once sync.Once
+	w.kruize.answers(func(answer http.ResponseWriter, _ *http.Request, _ string) {
+		answer.WriteHeader(http.StatusCreated)
+		once.Do(func() { w.exec(t, `UPDATE workloads SET metrics_upload_at = now()`) })
+	})
+	wantStatus(t, w.serve(t), hint(t, events.TypeSourceDelete, src.ID), http.StatusNoContent)
+	w.wantGone(t, "org1", src.ID)
+	w.kruize.wantAsked(t, append(names, names...))
+}
+
 func TestWorkloadsThatComeAllTheTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -86,10 +86,7 @@ func (k kruize) forgetOne(ctx context.Context, name string) error {
 
 // remove sends one name at a time: Kruize refuses longer lists.
 func (k kruize) remove(ctx context.Context, name string) (status int, answer string, err error) {
-	type experiment struct {
-		Name string `json:"experiment_name"`
-	}
-	body, err := json.Marshal([]experiment{{name}})
+	body, err := json.Marshal([]map[string]string{{"experiment_name": name}})
 	if err != nil {
 		return 0, "", err
 	}

@@ -16,6 +16,20 @@ import (
 // errMore reports that ROS has workloads that Kruize has not been asked to forget.
 var errMore = errors.New("new workloads turned up")
 
+// An experiment is what Kruize knows a workload by.
+type experiment struct {
+	Name       string
+	UploadedAt time.Time // of the last upload with it, which makes an experiment that Kruize has forgotten anew
+}
+
+// forgotten are the experiments that Kruize has been asked to forget, by name, as they were uploaded last before that.
+type forgotten map[string]time.Time
+
+func (f forgotten) covers(e experiment) bool {
+	at, ok := f[e.Name]
+	return ok && !e.UploadedAt.After(at)
+}
+
 // A target is what is to be removed: everything that ROS has of a source.
 type target struct {
 	orgID    string
@@ -40,8 +54,8 @@ func collect[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], what,
 	return found, nil
 }
 
-// names lists the experiments of what is to be removed, each once, without locking anything.
-func (t target) names(ctx context.Context, q querier) ([]string, error) {
+// left lists the experiments of what is to be removed, each once, without locking anything.
+func (t target) left(ctx context.Context, q querier) ([]experiment, error) {
 	clusters, _, err := t.clusters(ctx, q, "")
 	if err != nil {
 		return nil, err
@@ -71,16 +85,16 @@ func (t target) clusters(ctx context.Context, q querier, lock string) (gone []in
 	return gone, len(all) - len(gone), err
 }
 
-// experiments lists the names of the clusters' workloads, but for those that a workload of another cluster
-// also has: a cluster's alias is no part of them, so that a renamed source has two clusters with the same.
-func (t target) experiments(ctx context.Context, q querier, clusters []int64) ([]string, error) {
-	return collect(ctx, q, pgx.RowTo[string], "experiment names", `
-		SELECT DISTINCT w.experiment_name
+// experiments lists those of the clusters' workloads, but for those that a workload of another cluster also
+// has: a cluster's alias is no part of their names, so that a renamed source has two clusters with the same.
+func (t target) experiments(ctx context.Context, q querier, clusters []int64) ([]experiment, error) {
+	return collect(ctx, q, pgx.RowToStructByPos[experiment], "experiment names", `
+		SELECT w.experiment_name, coalesce(max(w.metrics_upload_at), to_timestamp(0))
 		FROM workloads w
 		WHERE w.org_id = $1 AND w.cluster_id = ANY ($2) AND NOT EXISTS (
 			SELECT FROM workloads other
 			WHERE other.org_id = $1 AND other.experiment_name = w.experiment_name AND other.cluster_id <> ALL ($2))
-		ORDER BY 1`, t.orgID, clusters)
+		GROUP BY 1 ORDER BY 1`, t.orgID, clusters)
 }
 
 // What one transaction removes at most. Nearly all of its time goes into the foreign keys' cascade, which looks for each
@@ -94,7 +108,7 @@ const (
 
 // remove deletes one batch of t's workloads, and with the last one its clusters, if Kruize has been asked
 // for all experiments that are left; else it returns errMore.
-func (t target) remove(ctx context.Context, ros *pgxpool.Pool, asked map[string]bool) (done bool, err error) {
+func (t target) remove(ctx context.Context, ros *pgxpool.Pool, asked forgotten) (done bool, err error) {
 	err = pgx.BeginFunc(ctx, ros, func(tx pgx.Tx) error {
 		// Whoever waits longer shall rather be sent the event again than hold the source's row.
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '5s'`); err != nil {
@@ -105,11 +119,11 @@ func (t target) remove(ctx context.Context, ros *pgxpool.Pool, asked map[string]
 		if err != nil {
 			return err
 		}
-		names, err := t.experiments(ctx, tx, clusters)
+		left, err := t.experiments(ctx, tx, clusters)
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(names, func(name string) bool { return !asked[name] }) {
+		if slices.ContainsFunc(left, func(e experiment) bool { return !asked.covers(e) }) {
 			return errMore
 		}
 		workloads, err := t.lockWorkloads(ctx, tx, clusters)
