@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -151,7 +152,16 @@ func (a api) create(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	a.wake(made)
-	return a.reply(w, r, http.StatusCreated, a.await(r.Context(), made))
+	if now := a.await(r.Context(), made); now.State != made.State {
+		err := a.reply(w, r, http.StatusCreated, now)
+		if err == nil {
+			return nil
+		}
+		slog.WarnContext(r.Context(), "a source is answered as it was when it was made", "err", err)
+	}
+	// What is committed is never answered with an error: a client that tries again would only be told of a duplicate.
+	httpapi.WriteAnswer(w, answer)
+	return nil
 }
 
 func (a api) store(ctx context.Context, tx *store.Store, raw []byte) (sources.Source, error) {

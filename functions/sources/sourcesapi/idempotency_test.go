@@ -1,6 +1,7 @@
 package sourcesapi_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync"
@@ -208,5 +209,37 @@ func TestCrashBetweenChangeAndAnswer(t *testing.T) {
 	}
 	if _, count, err := db.For("org1").Sources(t.Context(), "org1", sources.Query{Limit: 1}); count != 1 || err != nil {
 		t.Errorf("%d sources were made, %v; want one", count, err)
+	}
+}
+
+// TestMadeIsAnswered: what was committed is answered as made, also where PostgreSQL cannot be asked again. All
+// connections are in use from the commit on, until the time of the request is over.
+func TestMadeIsAnswered(t *testing.T) {
+	t.Parallel()
+
+	for name, wait := range map[string]time.Duration{"at once": 0, "after a wait": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, closeDB, err := store.Open(store.Config{DatabaseURL: storetest.As("sources", storetest.Database(t)), MaxConns: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(closeDB)
+			over := make(chan struct{})
+			t.Cleanup(func() { close(over) })
+			api := sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity, CreateWait: wait}, db, func(sources.Source) {
+				taken := make(chan struct{})
+				go func() {
+					_ = db.OnOne(context.Background(), func(*store.Store) error { close(taken); <-over; return nil })
+				}()
+				<-taken
+			})
+			c := apitest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+				defer cancel()
+				api.ServeHTTP(w, r.WithContext(ctx))
+			}), "org1")
+			c.Want(t, 201, "POST", "/sources", keyed)
+		})
 	}
 }
