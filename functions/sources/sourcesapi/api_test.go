@@ -165,8 +165,10 @@ func TestRefRequired(t *testing.T) {
 	t.Parallel()
 
 	c, _ := serve(t, func(cfg *sourcesapi.Config) { cfg.RefRequired = true })
-	if got, want := c.Do(t, "POST", "/sources", `{"name": "a", "source_type_id": "1"}`).Problem(), "400 source_ref: Missing credentials"; got != want {
-		t.Errorf("POST without a cluster = %s, want %s", got, want)
+	for _, body := range []string{`{"name": "a", "source_type_id": "1"}`, `{"name": "a", "source_type_id": "1", "billing_source": [], "paused": 1}`} {
+		if got, want := c.Do(t, "POST", "/sources", body).Problem(), "400 source_ref: Missing credentials"; got != want {
+			t.Errorf("POST %s, which has no cluster, = %s, want %s", body, got, want)
+		}
 	}
 	c.Want(t, 201, "POST", "/sources", `{"name": "a", "source_type_id": "1", "source_ref": "c"}`)
 }

@@ -44,12 +44,16 @@ func (a api) newSource(b httpapi.Body) (sources.Source, error) {
 	if err := checkType(b); err != nil {
 		return src, err
 	}
-	e, err := readEdit(b)
+	cluster, err := readCluster(b)
 	if err != nil {
 		return src, err
 	}
-	if e.cluster == nil && a.cfg.RefRequired {
+	if cluster == nil && a.cfg.RefRequired {
 		return src, sources.Invalidf("source_ref", "Missing credentials")
+	}
+	e, err := readEdit(b)
+	if err != nil {
+		return src, err
 	}
 	e.apply(&src)
 	return src, nil
