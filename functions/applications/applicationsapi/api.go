@@ -84,7 +84,7 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	src, err := a.own(r).Source(r.Context(), org, ref)
-	if err != nil || !src.HasApplication() {
+	if err != nil || !hasApplication(src, id) {
 		return orNoApplication(err)
 	}
 	return httpapi.WriteJSON(w, http.StatusOK, viewOf(src))
@@ -231,8 +231,8 @@ func (a api) editApplication(ctx context.Context, org string, id int64, do chang
 	}
 	err = a.db.For(org).InTx(ctx, func(tx *store.Store) error {
 		src, err = edit(ctx, tx, org, ref, func(src *sources.Source) ([]store.EventFunc, error) {
-			if !src.HasApplication() || src.Application.ID != id {
-				return nil, sources.NoApplication() // gone since it was looked up
+			if !hasApplication(*src, id) {
+				return nil, sources.NoApplication()
 			}
 			return do(src)
 		})
@@ -243,6 +243,12 @@ func (a api) editApplication(ctx context.Context, org string, id int64, do chang
 	}
 	a.wake(src)
 	return src, nil
+}
+
+// hasApplication reports whether an application of src that was looked up is still there: it may be gone since, also
+// with another one in its place.
+func hasApplication(src sources.Source, id int64) bool {
+	return src.HasApplication() && src.Application.ID == id
 }
 
 func orNoApplication(err error) error {
