@@ -2,8 +2,6 @@
 package httpapi
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"strconv"
 
@@ -25,11 +23,8 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 
 // Answer is a reply with v, to be written later. The error is that v does not encode.
 func Answer(status int, v any) (sources.Answer, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // links read as links
-	err := encoder.Encode(v)
-	return sources.Answer{Status: status, Body: bytes.TrimSuffix(text.Bytes(), []byte("\n"))}, err
+	body, err := sources.JSON(v) // in which links read as links
+	return sources.Answer{Status: status, Body: body}, err
 }
 
 // WriteAnswer replies in one piece. One of our clients cuts the body out of a raw dump and cannot parse chunks,

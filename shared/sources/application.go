@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"encoding/json"
 	"maps"
 	"strconv"
 	"time"
@@ -38,7 +37,7 @@ func (a *Application) Merge(extra Object, clusterID string) error {
 	maps.Copy(merged, extra)
 	delete(merged, "cluster_id")
 	a.Extra, a.Changed = merged, true
-	whole, err := json.Marshal(a.ShownExtra(clusterID))
+	whole, err := JSON(a.ShownExtra(clusterID))
 	if err != nil {
 		return Invalidf("extra", "JSON parse error - %v", err)
 	}
@@ -55,7 +54,7 @@ func (a Application) ShownExtra(clusterID string) Object {
 		shown = Object{}
 	}
 	if clusterID != "" {
-		quoted, _ := json.Marshal(clusterID) // a string always encodes
+		quoted, _ := JSON(clusterID) // a string always encodes
 		shown["cluster_id"] = quoted
 	}
 	return shown

@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/insights-onprem/cost-sources/shared/sources"
 )
@@ -38,6 +40,8 @@ func (m *mode) choose(_ context.Context, to *pgx.ConnConfig) error {
 // check looks whether a pooler is in between. A pooler tells its clients a process id of its own making, by which it
 // knows what they want to cancel.
 func (m *mode) check(ctx context.Context, conn *pgx.Conn) error {
+	codec := &pgtype.JSONCodec{Marshal: sources.JSON, Unmarshal: json.Unmarshal}
+	conn.TypeMap().RegisterType(&pgtype.Type{Name: "json", OID: pgtype.JSONOID, Codec: codec})
 	conn.TypeMap().RegisterDefaultPgType(sources.Object{}, "json")
 	var process uint32
 	if err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`, unprepared).Scan(&process); err != nil {

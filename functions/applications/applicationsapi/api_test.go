@@ -225,3 +225,22 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("what was refused is there: %+v, %v", src, err)
 	}
 }
+
+// TestExtraAsItCame: extra is as large as it was sent, whatever characters are in it, and is given back so.
+func TestExtraAsItCame(t *testing.T) {
+	t.Parallel()
+
+	c, db := serve(t)
+	id := addSource(t, db, "org1", "a<b")
+	text := strings.Repeat("<", 4<<10) + strings.Repeat("\u2028", 3<<10)
+	c.Want(t, 201, "POST", "/applications", fmt.Sprintf(`{"source_id": %d, "extra": {"a": "%s"}}`, id, text))
+	for _, method := range []string{"PATCH", "GET"} {
+		if got := c.Want(t, 200, method, "/applications/1", body(method)); !strings.Contains(got.Text, `"extra":{"a":"`+text+`","cluster_id":"a<b"}`) {
+			t.Errorf("%s answers %.100s", method, got.Text)
+		}
+	}
+	tooLarge := fmt.Sprintf(`{"extra": {"b": "%s"}}`, strings.Repeat("<", 4<<10))
+	if got, want := c.Do(t, "PATCH", "/applications/1", tooLarge).Problem(), "400 extra: Ensure this field has no more than 16384 bytes."; got != want {
+		t.Errorf("PATCH = %s, want %s", got, want)
+	}
+}
