@@ -45,11 +45,10 @@ func (c Config) Validate() error {
 }
 
 func (c Config) validateJWT() error {
-	bad := func(name string) bool { return name == "" || strings.TrimSpace(name) != name }
 	switch {
 	case !isAddress(c.Issuer):
 		return errors.New("OIDC_ISSUER: an http or https address without a query is required")
-	case len(c.Audience) == 0 || slices.ContainsFunc(c.Audience, bad):
+	case len(c.Audience) == 0 || slices.ContainsFunc(c.Audience, isPadded):
 		return errors.New("OIDC_AUDIENCE: required; names with a comma and no blank between them")
 	}
 	return nil
@@ -59,11 +58,14 @@ func (c Config) validateIdentity() error {
 	switch {
 	case len(c.GatewaySecret) == 0 && !c.AllowDirectIdentity:
 		return errors.New("GATEWAY_SECRET: required, unless ALLOW_DIRECT_IDENTITY is true")
-	case len(c.GatewaySecret) > 2 || slices.Contains(c.GatewaySecret, ""):
-		return errors.New("GATEWAY_SECRET: one secret, or two with a comma between them")
+	case len(c.GatewaySecret) > 2 || slices.ContainsFunc(c.GatewaySecret, isPadded):
+		return errors.New("GATEWAY_SECRET: one secret, or two with a comma and no blank between them, and no newline behind")
 	}
 	return nil
 }
+
+// isPadded: nobody sends what is empty, or has a blank or newline at an end, as headers lose theirs on the way.
+func isPadded(s string) bool { return s == "" || strings.TrimSpace(s) != s }
 
 // isAddress: paths are put behind it, so nothing may follow its own path.
 func isAddress(s string) bool {

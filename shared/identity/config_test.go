@@ -41,6 +41,8 @@ func TestValidateIdentity(t *testing.T) {
 		"RBAC":                 {func(c *identity.Config) { c.RBACURL = "https://rbac:8443/prefix/" }, ""},
 		"no secret":            {func(c *identity.Config) { c.GatewaySecret = nil }, "GATEWAY_SECRET"},
 		"empty secret":         {func(c *identity.Config) { c.GatewaySecret = []string{""} }, "GATEWAY_SECRET"},
+		"secret after a blank": {func(c *identity.Config) { c.GatewaySecret = []string{"a", " b"} }, "GATEWAY_SECRET"},
+		"secret of a file":     {func(c *identity.Config) { c.GatewaySecret = []string{"a\n"} }, "GATEWAY_SECRET"},
 		"three secrets":        {func(c *identity.Config) { c.GatewaySecret = []string{"a", "b", "c"} }, "GATEWAY_SECRET"},
 		"no mode":              {func(c *identity.Config) { c.AuthMode = "" }, "AUTH_MODE"},
 		"unknown mode":         {func(c *identity.Config) { c.AuthMode = "JWT" }, "AUTH_MODE"},
