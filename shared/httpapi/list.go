@@ -34,7 +34,7 @@ type Field struct {
 
 // ID, UUID and Bool are fields that hold something else than text.
 var (
-	ID   = Field{Valid: func(s string) bool { _, ok := sources.ParseID(s); return ok }}
+	ID   = Field{Valid: sources.IsID}
 	UUID = Field{Valid: func(s string) bool { _, ok := sources.ParseUUID(s); return ok }}
 	Bool = Field{Valid: func(s string) bool { _, err := strconv.ParseBool(s); return err == nil }}
 )

@@ -247,6 +247,9 @@ func ParseUUID(s string) (uuid string, ok bool) {
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:], true
 }
 
+// IsID reports whether s is written as an id is. One that is too great for ParseID is that of nothing.
+func IsID(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
 // ParseID reads a decimal id: digits only, and no more than a column of type integer holds.
 func ParseID(s string) (id int64, ok bool) {
 	n, err := strconv.ParseUint(s, 10, 31)

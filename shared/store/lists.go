@@ -124,6 +124,10 @@ func normalized(f sources.Filter) []string {
 	values := make([]string, 0, len(f.Values))
 	for _, v := range f.Values {
 		switch {
+		case typeOf[f.Field] == "integer":
+			if _, ok := sources.ParseID(v); !ok {
+				continue // nothing has an id that the column cannot hold
+			}
 		case f.Field == "uuid":
 			v, _ = sources.ParseUUID(v) // whoever made the filter saw to it that it is one
 		case f.Field == "source_type_id" && sources.IsTypeID(v):

@@ -78,6 +78,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"source by UUID", `{"source_id": "7595e2cf-9ba8-4a55-8677-ccccd7b76f9b"}`, "400 source_id: A valid source id is required."},
 		{"null source", `{"source_id": null}`, "400 source_id: This field may not be null."},
 		{"unknown source", `{"source_id": "23"}`, "404 <nil>: Source 23 not found"},
+		{"source beyond all ids", `{"source_id": 99999999999999999999}`, "404 <nil>: Source 99999999999999999999 not found"},
 		{"another organization's source", fmt.Sprintf(`{"source_id": %d}`, foreign), fmt.Sprintf("404 <nil>: Source %d not found", foreign)},
 		{"another type", `{"source_id": "1", "application_type_id": 2}`, "400 application_type_id: Only application_type_id '0' (cost-management) is supported"},
 		{"extra is no object", fmt.Sprintf(`{"source_id": %d, "extra": "x"}`, id), `400 extra: Expected a dictionary of items but got type "str".`},
@@ -163,6 +164,8 @@ func TestListAndStranger(t *testing.T) {
 		"?filter%5Bsource_id%5D%5Beq%5D=9":   "[]",
 		"?application_type_id=0&source_id=2": "[2]",
 		"?application_type_id=1":             "[]",
+		"?source_id=99999999999999999999,1":  "[1]",
+		"?source_id=2147483648":              "[]",
 	} {
 		sourceIDs := []string{}
 		for _, row := range c.Want(t, 200, "GET", "/applications"+query, "").Body["data"].([]any) {

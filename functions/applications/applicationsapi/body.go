@@ -38,11 +38,17 @@ func readSourceID(b httpapi.Body) (int64, error) {
 	if !ok {
 		return 0, sources.Invalidf("source_id", "This field is required.")
 	}
-	id, ok := sources.ParseID(text)
-	if !ok {
+	if !sources.IsID(text) {
 		return 0, sources.Invalidf("source_id", "A valid source id is required.")
 	}
-	return id, checkType(b)
+	if err := checkType(b); err != nil {
+		return 0, err
+	}
+	id, ok := sources.ParseID(text)
+	if !ok {
+		return 0, sources.NotFoundf("Source %s not found", text)
+	}
+	return id, nil
 }
 
 func checkType(b httpapi.Body) error {

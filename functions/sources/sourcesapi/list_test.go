@@ -61,6 +61,7 @@ func TestFilters(t *testing.T) {
 		{"source_type_id=1", all},
 		{"source_type_id=3", all},
 		{"filter[source_type_id]=99", nil},
+		{"source_type_id=99999999999999999999", nil},
 		{"filter[source_type_id][eq]=99,1", all},
 		{"source_ref=c1", all[1:2]},
 		{"filter[source_ref]=c1", all[1:2]},
@@ -181,7 +182,7 @@ func TestTypes(t *testing.T) {
 	c.Org = ""
 	for query, count := range map[string]float64{
 		"filter[name]=openshift": 1, "filter%5Bname%5D=openshift": 1, "filter[name][eq]=openshift": 1, "name=SHIFT": 1,
-		"id=1": 1, "filter[id]=3": 1, "id=2": 0, "filter[name]=open": 0, "offset=1": 1,
+		"id=1": 1, "filter[id]=3": 1, "id=2": 0, "id=2147483648": 0, "filter[name]=open": 0, "offset=1": 1,
 	} {
 		if got := c.Want(t, 200, "GET", "/source_types?"+query, "").Body["meta"].(map[string]any)["count"]; got != count {
 			t.Errorf("GET /source_types?%s counts %v, want %v", query, got, count)
