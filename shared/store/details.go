@@ -212,7 +212,7 @@ func (s *Store) Stats(ctx context.Context, orgID string, src sources.Source) (so
 		return stats, nil
 	}
 	if err != nil {
-		return stats, domainError(err, nil)
+		return stats, orUndefined(err)
 	}
 	manifests, err := all(ctx, s, scanManifest, `
 		SELECT m.assembly_id, m.billing_period_start_datetime, m.num_total_files, m.completed_datetime, m.export_datetime,

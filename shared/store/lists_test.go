@@ -190,6 +190,10 @@ func TestMissingTables(t *testing.T) {
 	if stats, err := db.Stats(t.Context(), "org1", src); err != nil || !stats.Linked || len(stats.Months) != 0 {
 		t.Errorf("Stats() = %+v, %v", stats, err)
 	}
+	exec(t, sql, `DROP TABLE public.api_provider CASCADE`)
+	if stats, err := db.Stats(t.Context(), "org1", src); err != nil || stats.Linked {
+		t.Errorf("without providers Stats() = %+v, %v", stats, err)
+	}
 }
 
 // TestForeignRow: a row of api_sources that somebody else wrote under our id is not overwritten.
