@@ -68,7 +68,8 @@ func unknownPath(_ http.ResponseWriter, r *http.Request) error {
 
 // withoutSlash is r without the slash at the end of its path.
 func withoutSlash(r *http.Request) *http.Request {
-	if len(r.URL.Path) < 2 || !strings.HasSuffix(r.URL.Path, "/") {
+	// An encoded slash is a part of the last segment.
+	if len(r.URL.Path) < 2 || !strings.HasSuffix(r.URL.EscapedPath(), "/") {
 		return r
 	}
 	u := *r.URL
