@@ -113,16 +113,17 @@ func orderOf(params url.Values, fields Fields) (order sources.Order, err error) 
 	return order, nil
 }
 
-// filterForm takes "filter[name][eq]" apart; field and operator may be missing.
-var filterForm = regexp.MustCompile(`^filter(?:\[([^\[\]]*)\])?(?:\[([^\[\]]*)\])?$`)
+// filterForm takes "filter[name][eq]" apart; field and operator may be missing. What else stands behind the field is an
+// operator that there is not.
+var filterForm = regexp.MustCompile(`(?s)^filter(?:\[([^\[\]]*)\](?:\[([^\[\]]*)\]$)?(.*))?$`)
 
 func filtersOf(key string, values []string, fields Fields) ([]sources.Filter, error) {
-	name, op, plain := key, sources.Equal, true
+	name, op, plain, rest := key, sources.Equal, true, ""
 	if form := filterForm.FindStringSubmatch(key); form != nil {
 		if form[1] == "" {
 			return nil, sources.Invalidf("filter", "A filter is written as filter[name]=value.")
 		}
-		name, plain = form[1], false
+		name, plain, rest = form[1], false, form[3]
 		if form[2] != "" {
 			op = sources.Op(form[2])
 		}
@@ -130,6 +131,9 @@ func filtersOf(key string, values []string, fields Fields) ([]sources.Filter, er
 	field, known := fields[name]
 	if !known || field.Unfiltered {
 		return nil, nil
+	}
+	if rest != "" {
+		return nil, unknownOp(name, sources.Op(rest))
 	}
 	if err := checkValues(name, values); err != nil {
 		return nil, err

@@ -117,6 +117,8 @@ func TestFiltersRefused(t *testing.T) {
 	for query, want := range map[string]string{
 		"filter=abc":                     "400 filter: A filter is written as filter[name]=value.",
 		"filter[name][like]=a":           "400 name: Unknown operator 'like'.",
+		"filter[name][eq][]=a":           "400 name: Unknown operator '[eq][]'.",
+		"filter[name]eq=a":               "400 name: Unknown operator 'eq'.",
 		"filter[uuid][contains]=a":       "400 uuid: Unknown operator 'contains'.",
 		"name=%zz":                       `400 <nil>: The query is malformed: invalid URL escape "%zz"`,
 		"uuid=x":                         "400 uuid: 'x' is not a valid value.",
