@@ -13,7 +13,7 @@ import (
 	"github.com/insights-onprem/cost-sources/shared/sources"
 )
 
-// The bounds of a list (contract section 2.3); maxQuery is in bytes.
+// The bounds of a list (contract section 2.3); maxQuery is in bytes, without escapes.
 const (
 	defaultLimit = 10
 	maxLimit     = 1000
@@ -63,14 +63,29 @@ func ParseQuery(r *http.Request, fields Fields) (sources.Query, error) {
 
 // parseParams reads the query of r; one that is too long or malformed is an Invalid error.
 func parseParams(r *http.Request) (url.Values, error) {
-	if len(r.URL.RawQuery) > maxQuery {
-		return nil, sources.Invalidf("", "The query is longer than 8 KiB.")
-	}
 	params, err := paramsOf(r.URL)
 	if err != nil {
 		return nil, sources.Invalidf("", "The query is malformed: %v", err)
 	}
+	if sizeOf(params) > maxQuery {
+		return nil, sources.Invalidf("", "The query is longer than 8 KiB.")
+	}
 	return params, nil
+}
+
+// sizeOf is the same for a query and for the links that are made of it, which write it with other escapes and another
+// page.
+func sizeOf(params url.Values) int {
+	size := 0
+	for name, values := range params {
+		if name == "limit" || name == "offset" {
+			continue
+		}
+		for _, value := range values {
+			size += len(name) + len("=") + len(value) + len("&")
+		}
+	}
+	return size
 }
 
 // paramsOf reads a query, in which a semicolon stands for itself: net/url leaves out, without a word, what

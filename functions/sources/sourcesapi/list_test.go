@@ -234,3 +234,18 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+// TestLongQueryPages: a query that is taken leads to pages that are, though links write it with more escapes.
+func TestLongQueryPages(t *testing.T) {
+	t.Parallel()
+
+	c, _ := serve(t)
+	for range 2 {
+		c.Want(t, 201, "POST", "/sources", `{"name": "é", "source_type_id": "1"}`)
+	}
+	query := "limit=1" + strings.Repeat("&filter[name]=é", 500)
+	next, _ := c.Want(t, 200, "GET", "/sources?"+query, "").Body["links"].(map[string]any)["next"].(string)
+	if got := c.Want(t, 200, "GET", strings.TrimPrefix(next, httpapi.Prefix), ""); len(names(got)) != 1 {
+		t.Errorf("the next page holds %v, want one source", names(got))
+	}
+}
