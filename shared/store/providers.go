@@ -219,10 +219,12 @@ const (
 )
 
 // FailProvider records that the provider of src cannot be made as src is, and why. A source that has
-// changed since it was read keeps its state.
+// changed since it was read keeps its state, and so does one whose provider somebody else has made meanwhile: nobody
+// would look at it again.
 func (s *Store) FailProvider(ctx context.Context, src sources.Source, reason string) error {
 	return s.exec(ctx, `
 		UPDATE sources.source s SET `+remember+`, state = 'failed', reason = $4, attempts = attempts + 1,
 			state_at = now(), next_attempt_at = `+backOff+`
-		WHERE org_id = $1 AND id = $2 AND generation = $3`, src.OrgID, src.ID, src.Generation, reason)
+		WHERE org_id = $1 AND id = $2 AND generation = $3 AND observed_generation < generation`,
+		src.OrgID, src.ID, src.Generation, reason)
 }
