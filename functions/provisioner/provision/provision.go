@@ -123,23 +123,25 @@ func (p provisioner) update(ctx context.Context, src sources.Source) error {
 	return err
 }
 
-// settle makes the tenant, in a transaction of its own as it may take seconds, and then the provider. That a provider
-// cannot be made is found out again by the events' other way.
+// settle makes the tenant, in a transaction of its own as it may take seconds, and then the provider, also where the
+// tenant has come to be since the event was on its other way. That the provider cannot be made once more is for that way
+// to count.
 func (p provisioner) settle(ctx context.Context, src sources.Source) error {
 	if !src.WantsProvider() {
 		return nil
 	}
 	there, err := p.db.HasTenant(ctx, src.OrgID)
-	if err != nil || there && src.State == sources.Failed {
-		return err
-	}
-	if !there {
+	if err == nil && !there {
 		err = p.ensureTenant(ctx, src)
 	}
 	if err != nil {
 		return err
 	}
-	return p.provide(ctx, src, !there)
+	err = p.provide(ctx, src, !there)
+	if there && src.State == sources.Failed && sources.KindOf(err) == sources.Blocked {
+		return nil
+	}
+	return err
 }
 
 // ensureTenant has those who want the same tenant wait for one maker of it, and only that one hold a connection.
