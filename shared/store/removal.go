@@ -44,16 +44,12 @@ func (s *Store) RemoveReferences(ctx context.Context, src sources.Source) error 
 	if err != nil {
 		return err
 	}
-	steps, err := s.removalSteps(ctx, src, schema)
-	if err != nil {
-		return err
-	}
 	blocks, err := s.blocksFunc(ctx)
 	if err != nil {
 		return err
 	}
 	r := removal{db: s, src: src, schema: schema, blocks: blocks}
-	err = r.takeAll(ctx, steps)
+	err = r.takeAll(ctx)
 	switch {
 	case errors.Is(err, errFinished):
 		return nil

@@ -23,9 +23,13 @@ type removal struct {
 var errFinished = errors.New("the provider is removed")
 
 // takeAll takes every step, and those again that no foreign key would remind of: report processing may have had a
-// payload of the provider's in work, whose rows came where we had been.
-func (r removal) takeAll(ctx context.Context, steps []step) error {
+// payload of the provider's in work, whose rows came where we had been, or in a partition that was made for them.
+func (r removal) takeAll(ctx context.Context) error {
 	for _, round := range []string{"", "again "} {
+		steps, err := r.db.removalSteps(ctx, r.src, r.schema)
+		if err != nil {
+			return err
+		}
 		for _, st := range steps {
 			if round != "" && !st.unlinked() {
 				continue
