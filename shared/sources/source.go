@@ -105,6 +105,11 @@ func (s Source) WantsProvider() bool {
 // wants neither: nothing is to be made for it, and what Koku may have made for it before is not removed for that.
 func (s Source) WantsRemoval() bool { return s.DeletedAt != nil || !s.HasApplication() }
 
+// DetachedWith reports whether the removal of a provider that was under way when other was read still is.
+func (s Source) DetachedWith(other Source) bool {
+	return s.ProviderDetachedAt != nil && other.ProviderDetachedAt != nil && s.ProviderDetachedAt.Equal(*other.ProviderDetachedAt)
+}
+
 // UpToDate reports whether the provisioner has seen the last change of s.
 func (s Source) UpToDate() bool { return s.ObservedGeneration >= s.Generation }
 

@@ -10,12 +10,13 @@ import (
 )
 
 // DetachProvider takes the provider of src out of use at once: reports find it no more, and another
-// source may have its cluster. It reports whether there is one. The row of src has to be locked.
-func (s *Store) DetachProvider(ctx context.Context, src sources.Source) (exists bool, err error) {
+// source may have its cluster. It reports whether there is one, and fills in since when it is detached, by which
+// RemoveReferences tells this removal from a later one. The row of src has to be locked.
+func (s *Store) DetachProvider(ctx context.Context, src *sources.Source) (exists bool, err error) {
 	if err := s.exec(ctx, boundWaiting); err != nil {
 		return false, err
 	}
-	authentication, exists, err := s.lockProvider(ctx, src)
+	authentication, exists, err := s.lockProvider(ctx, *src)
 	if err != nil || !exists {
 		return exists, err
 	}
@@ -28,7 +29,9 @@ func (s *Store) DetachProvider(ctx context.Context, src sources.Source) (exists 
 		FROM public.api_customer c WHERE c.id = p.customer_id AND c.org_id = $1 AND p.uuid = $2`, src.OrgID, src.UUID)
 	batch.Queue(`
 		UPDATE sources.source SET provider_detached_at = coalesce(provider_detached_at, now())
-		WHERE org_id = $1 AND id = $2`, src.OrgID, src.ID)
+		WHERE org_id = $1 AND id = $2
+		RETURNING provider_detached_at`, src.OrgID, src.ID).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&src.ProviderDetachedAt) })
 	if err := domainError(s.db.SendBatch(ctx, batch).Close(), nil); err != nil || authentication == nil {
 		return true, err
 	}
@@ -38,7 +41,7 @@ func (s *Store) DetachProvider(ctx context.Context, src sources.Source) (exists 
 // RemoveReferences deletes what refers to the provider of src, in public and in the organization's own
 // schema, children first and in bounded batches, each committed: what was interrupted is gone on with. It ends
 // without an error where somebody else has finished the removal: from then on there may be a new provider,
-// which has the same UUID. Its errors are Unavailable where time was too short or somebody was in the way.
+// which has the same UUID, and a removal of that. Its errors are Unavailable where time was too short or somebody was in the way.
 func (s *Store) RemoveReferences(ctx context.Context, src sources.Source) error {
 	schema, err := s.schemaFor(ctx, src.OrgID)
 	if err != nil {

@@ -56,7 +56,7 @@ func (r removal) batch(ctx context.Context, st step, key string, next func() (fr
 		if err != nil {
 			return err
 		}
-		if now.ProviderDetachedAt == nil {
+		if !now.DetachedWith(r.src) {
 			return errFinished
 		}
 		if err := tx.asTenant(ctx, r.schema); err != nil {

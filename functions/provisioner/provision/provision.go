@@ -190,7 +190,8 @@ func (p provisioner) remove(ctx context.Context, src sources.Source) error {
 		if done = !now.WantsRemoval() && now.ProviderDetachedAt == nil; done {
 			return nil
 		}
-		exists, err := tx.DetachProvider(ctx, now)
+		exists, err := tx.DetachProvider(ctx, &now)
+		src = now
 		if done = !exists; err != nil || exists {
 			return err
 		}
@@ -203,8 +204,8 @@ func (p provisioner) remove(ctx context.Context, src sources.Source) error {
 		return err
 	}
 	return p.locked(ctx, src, func(tx *store.Store, now sources.Source) error {
-		if now.ProviderDetachedAt == nil {
-			return nil // somebody else has finished, and a new one may be there already
+		if !now.DetachedWith(src) {
+			return nil // somebody else has finished; a new one may be there already, or on its way out
 		}
 		return tx.FinishRemoval(ctx, now)
 	})

@@ -433,7 +433,7 @@ func TestRemovalIsFinishedFirst(t *testing.T) {
 	f.fill(src)
 	src = f.change(src, func(s *sources.Source) { s.Detach(time.Now()) })
 	err := f.db.InTx(t.Context(), func(tx *store.Store) error {
-		exists, err := tx.DetachProvider(t.Context(), src)
+		exists, err := tx.DetachProvider(t.Context(), &src)
 		if !exists {
 			t.Error("there is no provider to detach")
 		}

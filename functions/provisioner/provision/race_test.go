@@ -2,13 +2,17 @@ package provision_test
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/insights-onprem/cost-sources/functions/provisioner/provision"
 	"github.com/insights-onprem/cost-sources/shared/events"
 	"github.com/insights-onprem/cost-sources/shared/sources"
+	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
 // TestLateFailure: who has found that the provider cannot be made, and says so when another has made it, changes nothing:
@@ -79,6 +83,77 @@ func TestPartitionMadeMeanwhile(t *testing.T) {
 	removing.Wait()
 	if left := f.rows(src); len(left) > 0 || f.now(src).ProviderRemovedAt == nil {
 		t.Errorf("left of the deleted source: %v", left)
+	}
+}
+
+// TestOvertakenRemoval: who is late with a removal that others have finished does not finish the next one of the same
+// source, of which it has not done its part.
+func TestOvertakenRemoval(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	src := f.provided(f.add("org1", "c"))
+	f.exec(`CREATE TABLE public.delayed_celery_tasks (id serial PRIMARY KEY, provider_uuid uuid NOT NULL);
+		GRANT SELECT, DELETE ON public.delayed_celery_tasks TO cost_sources_provisioner`)
+	src = f.change(src, func(s *sources.Source) { s.Detach(time.Now()) })
+
+	// The last table that is looked at. Others queue for it, so that the removal stands before it a second time.
+	hold := func() pgx.Tx {
+		tx, err := f.sql.Begin(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := tx.Exec(t.Context(), `LOCK TABLE public.delayed_celery_tasks`); err != nil {
+			t.Error(err)
+		}
+		return tx
+	}
+	const waiting = `SELECT count(*) = $1 FROM pg_locks WHERE NOT granted AND relation = 'public.delayed_celery_tasks'::regclass`
+	first := hold()
+	var removing, queueing sync.WaitGroup
+	removing.Go(func() { f.send(events.ApplicationDeleted, src) })
+	f.await(waiting, 1)
+	var second pgx.Tx
+	queueing.Go(func() { second = hold() })
+	f.await(waiting, 2)
+	if err := first.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	queueing.Wait()
+	f.await(waiting, 1)
+
+	lock := func(do func(tx *store.Store, now sources.Source) error) {
+		t.Helper()
+		err := f.db.InTx(t.Context(), func(tx *store.Store) error {
+			now, err := tx.LockRegistered(t.Context(), src.OrgID, sources.Ref{ID: src.ID})
+			if err != nil {
+				return err
+			}
+			return do(tx, now)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock(func(tx *store.Store, now sources.Source) error { return tx.FinishRemoval(t.Context(), now) })
+	src = f.provided(f.change(src, func(s *sources.Source) { s.Attach() }))
+	if src.State != sources.Ready {
+		t.Fatalf("the source is %+v, want it ready", src.Progress)
+	}
+	src = f.change(src, func(s *sources.Source) { s.Detach(time.Now()) })
+	lock(func(tx *store.Store, now sources.Source) error {
+		_, err := tx.DetachProvider(t.Context(), &now)
+		return err
+	})
+	if err := second.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	removing.Wait()
+	if status := f.send(events.ApplicationDeleted, src); status != http.StatusNoContent {
+		t.Errorf("the second removal is answered %d", status)
+	}
+	if got := value[int](f, `SELECT count(*) FROM orgorg1.reporting_tenant_api_provider`); got > 0 {
+		t.Error("the tenant's copy of the provider is left")
 	}
 }
 

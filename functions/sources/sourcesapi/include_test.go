@@ -66,7 +66,7 @@ func (p provisioner) provide() {
 func (p provisioner) detach() {
 	p.Helper()
 	p.locked(func(tx *store.Store, src sources.Source) error {
-		_, err := tx.DetachProvider(p.Context(), src)
+		_, err := tx.DetachProvider(p.Context(), &src)
 		return err
 	})
 }
