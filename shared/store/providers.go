@@ -37,7 +37,8 @@ func (s *Store) PutProvider(ctx context.Context, src sources.Source) error {
 	return nil
 }
 
-// enterTenant reads the tenant of src, and keeps the makers and removers of its cluster's credentials apart.
+// enterTenant reads the tenant of src, and keeps the makers and removers of its cluster's credentials apart, and of those
+// that its provider has had until now: in an order that is everybody's, as two may want each other's.
 func (s *Store) enterTenant(ctx context.Context, src sources.Source) (t tenant, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(boundWaiting)
@@ -46,8 +47,20 @@ func (s *Store) enterTenant(ctx context.Context, src sources.Source) (t tenant, 
 		return err
 	})
 	batch.Queue(`
-		SELECT pg_advisory_xact_lock(hashtextextended('authentication ' || jsonb_build_object('cluster_id', $1::text)::text, 0))`,
-		src.ClusterID)
+		SELECT pg_advisory_xact_lock(l.key)
+		FROM (
+			SELECT DISTINCT hashtextextended('authentication ' || w.credentials::text, 0) AS key
+			FROM (
+				SELECT jsonb_build_object('cluster_id', $3::text)
+				UNION ALL
+				SELECT a.credentials
+				FROM public.api_provider p
+				JOIN public.api_customer c ON c.id = p.customer_id
+				JOIN public.api_providerauthentication a ON a.id = p.authentication_id
+				WHERE c.org_id = $1 AND p.uuid = $2
+			) w (credentials)
+			ORDER BY key
+		) l`, src.OrgID, src.UUID, src.ClusterID)
 	err = s.db.SendBatch(ctx, batch).Close()
 	return t, domainError(err, noTenant(src.OrgID))
 }

@@ -157,6 +157,37 @@ func TestOvertakenRemoval(t *testing.T) {
 	}
 }
 
+// TestClustersSwapped: two that want each other's credentials.
+func TestClustersSwapped(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	one, two := f.provided(f.add("org1", "c1")), f.provided(f.add("org2", "c2"))
+	one = f.change(one, func(s *sources.Source) { s.SetCluster("c2") })
+	two = f.change(two, func(s *sources.Source) { s.SetCluster("c1") })
+	busy, err := f.sql.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := busy.Exec(t.Context(), `LOCK TABLE public.api_providerbillingsource`); err != nil {
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	for _, src := range []sources.Source{one, two} {
+		e, _ := events.SourceUpdated(t.Context(), src)
+		both.Go(func() {
+			if status := f.postTo(provision.ProvidersPath, e); status != http.StatusNoContent {
+				t.Errorf("source %d is answered %d", src.ID, status)
+			}
+		})
+	}
+	f.await(`SELECT count(*) = 2 FROM pg_locks WHERE NOT granted`)
+	if err := busy.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	both.Wait()
+}
+
 // exec runs statements in one transaction.
 func (f fixture) exec(sql string) {
 	f.Helper()
