@@ -69,6 +69,7 @@ func (s *Store) RemoveReferences(ctx context.Context, src sources.Source) error 
 // locked. Where something refers to the provider again, the commit fails with an Unavailable error.
 func (s *Store) FinishRemoval(ctx context.Context, src sources.Source) error {
 	batch := &pgx.Batch{}
+	batch.Queue(boundWaiting)
 	batch.Queue(`
 		DELETE FROM public.api_provider p USING public.api_customer c
 		WHERE c.id = p.customer_id AND c.org_id = $1 AND p.uuid = $2`, src.OrgID, src.UUID)

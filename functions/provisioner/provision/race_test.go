@@ -188,6 +188,36 @@ func TestClustersSwapped(t *testing.T) {
 	both.Wait()
 }
 
+// TestFinishWaitsNoLonger: the end of a removal keeps the source's row no longer than the rest of it where somebody has
+// the provider.
+func TestFinishWaitsNoLonger(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	src := f.provided(f.add("org1", "c"))
+	src = f.change(src, func(s *sources.Source) { s.Detach(time.Now()) })
+	busy, err := f.sql.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = busy.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := busy.Exec(t.Context(), `SELECT FROM public.api_provider FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err = f.db.InTx(ctx, func(tx *store.Store) error {
+		now, err := tx.LockRegistered(ctx, src.OrgID, sources.Ref{ID: src.ID})
+		if err != nil {
+			return err
+		}
+		return tx.FinishRemoval(ctx, now)
+	})
+	if sources.KindOf(err) != sources.Unavailable || ctx.Err() != nil {
+		t.Errorf("FinishRemoval() = %v, %v; want it Unavailable within 10 s", err, ctx.Err())
+	}
+}
+
 // exec runs statements in one transaction.
 func (f fixture) exec(sql string) {
 	f.Helper()
