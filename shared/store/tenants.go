@@ -119,11 +119,11 @@ func (s *Store) schemaFor(ctx context.Context, orgID string) (string, error) {
 
 // enrol writes the customer and the tenant of a schema that is there.
 func (s *Store) enrol(ctx context.Context, src sources.Source, schema string) error {
-	// An account number that is another customer's is no reason to have no customer.
+	// An account number that is another customer's, or longer than a customer's can be, is no reason to have no customer.
 	for _, account := range []string{src.AccountNumber, ""} {
 		err := s.exec(ctx, `
 			INSERT INTO public.api_customer (date_created, date_updated, uuid, account_id, schema_name, org_id)
-			VALUES (now(), now(), gen_random_uuid(), nullif($2, ''), $3, $1)
+			VALUES (now(), now(), gen_random_uuid(), CASE WHEN length($2) BETWEEN 1 AND 150 THEN $2 END, $3, $1)
 			ON CONFLICT DO NOTHING`, src.OrgID, account, schema)
 		if err != nil {
 			return err

@@ -525,6 +525,20 @@ func TestSchemaOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// TestLongAccount: other producers' records may have an account number that is longer than a customer's can be.
+func TestLongAccount(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	src := f.add("org1", "c")
+	if _, err := f.sql.Exec(t.Context(), `UPDATE sources.source SET account_number = repeat('x', 151)`); err != nil {
+		t.Fatal(err)
+	}
+	if src = f.provided(src); src.State != sources.Ready {
+		t.Errorf("the source is %+v, want it ready", src.Progress)
+	}
+}
+
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 
