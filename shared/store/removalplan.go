@@ -120,7 +120,7 @@ func (p *removalPlan) forget(group []string) {
 	for _, r := range p.references {
 		if setNull(r.From) && slices.Contains(group, r.To.table()) {
 			p.add(r.From.table(), p.refersTo(r), func(table string) string {
-				return "UPDATE " + table + " SET " + r.From.name() + " = NULL" + whereFound
+				return "UPDATE ONLY " + table + " SET " + r.From.name() + " = NULL" + whereFound
 			})
 		}
 	}
@@ -134,7 +134,7 @@ func (p *removalPlan) remove(group []string) {
 		case p.ringOf(table) != nil:
 			p.add(table, p.conditions[table], func(table string) string { return p.deleteRing(group, table) })
 		default:
-			p.add(table, p.conditions[table], func(table string) string { return "DELETE FROM " + table + whereFound })
+			p.add(table, p.conditions[table], func(table string) string { return "DELETE FROM ONLY " + table + whereFound })
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (p *removalPlan) deleteRing(ring []string, table string) string {
 	for _, t := range ring {
 		for _, l := range p.leaves[t] {
 			n++
-			sql += fmt.Sprintf(`, gone%d AS (DELETE FROM %s WHERE ctid = ANY (ARRAY (
+			sql += fmt.Sprintf(`, gone%d AS (DELETE FROM ONLY %s WHERE ctid = ANY (ARRAY (
 				SELECT place::tid FROM gone WHERE leaf = '%s'::regclass)))`, n, l.Table, strings.ReplaceAll(l.Table, "'", "''"))
 		}
 	}

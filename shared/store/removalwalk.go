@@ -39,7 +39,8 @@ func (st step) indexed() bool {
 	return !slices.ContainsFunc(st.conditions, func(c condition) bool { return !slices.Contains(st.leaf.Indexed, c.column) })
 }
 
-// statement changes the rows in the blocks from, inclusive, to to, exclusive. These are read first and by themselves, so
+// statement changes the rows in the blocks from, inclusive, to to, exclusive: ONLY the leaf's, as a row of a table that
+// inherits from it may have the same place. These are read first and by themselves, so
 // that no statistics of whatever age make of it a search through an index of all that was deleted before.
 func (st step) statement(from, to int64, blocks blocksFunc) string {
 	columns, found := "", make([]string, len(st.conditions))
@@ -49,7 +50,7 @@ func (st step) statement(from, to int64, blocks blocksFunc) string {
 		}
 		found[i] = "SELECT place FROM range WHERE " + c.where
 	}
-	return "WITH RECURSIVE range AS MATERIALIZED (SELECT ctid AS place" + columns + " FROM " + st.leaf.Table + " WHERE " + blocks(from, to) +
+	return "WITH RECURSIVE range AS MATERIALIZED (SELECT ctid AS place" + columns + " FROM ONLY " + st.leaf.Table + " WHERE " + blocks(from, to) +
 		"), found AS MATERIALIZED (" + strings.Join(found, " UNION ALL ") + ") " + st.change
 }
 
@@ -118,7 +119,7 @@ func (r removal) lookUp(ctx context.Context, st step) error {
 func (r removal) ranges(ctx context.Context, st step) ([]int64, error) {
 	found := make([]string, len(st.conditions))
 	for i, c := range st.conditions {
-		found[i] = "(SELECT ctid FROM " + st.leaf.Table + " WHERE " + c.where + " LIMIT $1)"
+		found[i] = "(SELECT ctid FROM ONLY " + st.leaf.Table + " WHERE " + c.where + " LIMIT $1)"
 	}
 	// A place in text, (block,row), is a point to PostgreSQL.
 	return all(ctx, r.db, pgx.RowTo[int64], `

@@ -222,6 +222,22 @@ func TestRowsThatComeMeanwhile(t *testing.T) {
 	}
 }
 
+// TestHeirs: a table that inherits from one of a removal's keeps its rows, also where they have the place of one that goes.
+func TestHeirs(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	src := f.provided(f.add("org1", "c"))
+	f.exec(`SET LOCAL ROLE cost_sources_provisioner;
+		CREATE TABLE orgorg1.archive () INHERITS (orgorg1.cost_model_map);
+		INSERT INTO orgorg1.cost_model_map (provider_uuid) VALUES ('` + src.UUID + `');
+		INSERT INTO orgorg1.archive (id, provider_uuid) VALUES (77, gen_random_uuid())`)
+	f.provided(f.change(src, func(s *sources.Source) { s.MarkDeleted(time.Now()) }))
+	if got := value[int](f, `SELECT count(*) FROM orgorg1.cost_model_map`); got != 1 {
+		t.Errorf("%d rows are left, want the heir's", got)
+	}
+}
+
 // alone returns when no transaction but the caller's is under way any more: a server learns late that its client has gone.
 func (f fixture) alone() {
 	f.Helper()
