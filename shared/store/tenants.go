@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -99,6 +100,10 @@ func (s *Store) makeTenant(ctx context.Context, src sources.Source, make func(sc
 		return err
 	}
 	if !exists {
+		if len(schema) == 0 || len(schema) > maxSchema || strings.HasPrefix(schema, "pg_") {
+			return &sources.Error{Kind: sources.Blocked,
+				Msg: fmt.Sprintf("The customer of this organization has the schema name %q, which no schema can have.", schema)}
+		}
 		if err := make(schema); err != nil {
 			return err
 		}
@@ -107,6 +112,9 @@ func (s *Store) makeTenant(ctx context.Context, src sources.Source, make func(sc
 	// maker both.
 	return s.enrol(ctx, src, schema)
 }
+
+// maxSchema is how many bytes the name of a schema may have. PostgreSQL makes a shorter one of a longer.
+const maxSchema = 63
 
 // boundWaiting keeps a transaction from waiting for a lock longer than an event may take.
 const boundWaiting = `SET LOCAL lock_timeout = '10s'`

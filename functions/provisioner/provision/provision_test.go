@@ -525,6 +525,25 @@ func TestSchemaOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// TestNoSchemaName: a customer whose schema cannot be made is for a person to mend.
+func TestNoSchemaName(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	for i, name := range []string{"", "pg_x", strings.Repeat("x", 64)} {
+		org := fmt.Sprintf("org%d", i)
+		_, err := f.sql.Exec(t.Context(), `
+			INSERT INTO public.api_customer (date_created, date_updated, uuid, schema_name, org_id)
+			VALUES (now(), now(), gen_random_uuid(), $1, $2)`, name, org)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if src := f.provided(f.add(org, "c")); src.State != sources.Failed || !strings.Contains(src.Reason, "schema name") {
+			t.Errorf("with the schema name %q the source is %s: %s; want it failed", name, src.State, src.Reason)
+		}
+	}
+}
+
 // TestLongAccount: other producers' records may have an account number that is longer than a customer's can be.
 func TestLongAccount(t *testing.T) {
 	t.Parallel()
