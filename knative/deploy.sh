@@ -23,6 +23,7 @@ read -ra kustomize <<<"${KUSTOMIZE:-kubectl kustomize}"
 read -ra ko <<<"${KO:-go run github.com/google/ko@v0.19.1}"
 functions=(sources applications provisioner ros-cleanup relay)
 commands=(preflight migrate dead-letters after-restore)
+strimzi=v1beta2 # the version of its topics, until the cluster has said which it serves
 wait_for=300s
 
 say() { echo "deploy: $*" >&2; }
@@ -130,6 +131,7 @@ YAML
   local args=(); [[ $command != migrate ]] || args=("${arguments[@]:1}")
   patch 'kind: Job, name: migrate' /spec/template/spec/containers/0/args "$(json_list "${args[@]}")"
   [[ ${setting[DATABASE_LOGINS]} == one ]] || each_login
+  [[ ${setting[TOPICS]} != strimzi ]] || strimzi_topics
   patch 'kind: Job, name: dead-letters|after-restore' /spec/template/spec/containers/0/args "$(json_list "${arguments[@]:1}")"
 }
 
@@ -142,6 +144,12 @@ each_login() {
       file) patch "kind: Service, name: $name" /spec/template/spec/containers/0/env/0/value "\"/etc/cost-sources/database/$name\"" ;;
     esac
   done
+}
+
+# Strimzi takes no number for what the brokers are set to, but none at all; and each of its releases serves other versions.
+strimzi_topics() {
+  [[ ${setting[TOPIC_REPLICATION]} == -1 ]] || patch 'kind: KafkaTopic' /spec/replicas "${setting[TOPIC_REPLICATION]}"
+  patch 'kind: KafkaTopic' /apiVersion "\"kafka.strimzi.io/$strimzi\""
 }
 
 # One file for each object, named by its kind and its name, and before them its namespace if that is not ours.
@@ -161,16 +169,24 @@ render() { # [FOLDER]; without one all to stdout
 
 # What has to be there before anything can be brought.
 check_cluster() {
-  local crd secret
-  for crd in services.serving.knative.dev sinkbindings.sources.knative.dev pingsources.sources.knative.dev \
-    kafkasinks.eventing.knative.dev kafkasources.sources.knative.dev; do
-    "${kubectl[@]}" get crd "$crd" >/dev/null 2>"$work/error" ||
-      die "the cluster has no $crd; Knative Serving, Eventing and its Kafka sink and source are needed: $(cat "$work/error")"
+  local crd secret served
+  for crd in $(needed_crds); do
+    served=$("${kubectl[@]}" get crd "$crd" -o 'jsonpath={.spec.versions[?(@.served==true)].name}' 2>"$work/error") ||
+      die "the cluster has no $crd; Knative Serving, Eventing and its Kafka sink and source are needed, and what the settings name: $(cat "$work/error")"
+    [[ $crd != kafkatopics.* || " $served " != *' v1 '* ]] || strimzi=v1
   done
   "${kubectl[@]}" get namespace "$namespace" >/dev/null 2>&1 || die "there is no namespace $namespace"
   for secret in cost-sources-database cost-sources-ros $(needed_secrets); do
     k get secret "$secret" >/dev/null 2>&1 || die "namespace $namespace has no secret $secret; see $here/settings/settings.env"
   done
+}
+
+needed_crds() {
+  echo services.serving.knative.dev sinkbindings.sources.knative.dev pingsources.sources.knative.dev \
+    kafkasinks.eventing.knative.dev kafkasources.sources.knative.dev
+  [[ ${setting[TOPICS]} != strimzi ]] || echo kafkatopics.kafka.strimzi.io
+  [[ ${setting[MONITORING]} != true ]] || echo prometheusrules.monitoring.coreos.com
+  [[ ${setting[OVERLAY]} != gateway-api ]] || echo httproutes.gateway.networking.k8s.io referencegrants.gateway.networking.k8s.io
 }
 
 needed_secrets() {

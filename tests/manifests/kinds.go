@@ -118,7 +118,7 @@ type kafkaTopic struct {
 	Spec struct {
 		TopicName  string         `json:"topicName"`
 		Partitions int32          `json:"partitions"`
-		Replicas   int32          `json:"replicas"`
+		Replicas   *int32         `json:"replicas"`
 		Config     map[string]any `json:"config"`
 	} `json:"spec"`
 }

@@ -3,6 +3,7 @@ package manifests
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	core "k8s.io/api/core/v1"
@@ -62,6 +63,16 @@ func topics(r *Rendering) []string {
 	slices.Sort(got)
 	p.unless(slices.Equal(got, want), "they are %q, not %q", got, want)
 	return p.found
+}
+
+// replicas: Strimzi's schema has no -1; without a number they are what the brokers are set to.
+func replicas(t *kafkaTopic, r *Rendering, p *problems) {
+	want, got := r.Settings["TOPIC_REPLICATION"], "-1"
+	if t.Spec.Replicas != nil {
+		got = strconv.Itoa(int(*t.Spec.Replicas))
+		p.unless(*t.Spec.Replicas >= 1, "replicas are %s, which Strimzi refuses", got)
+	}
+	p.unless(got == want, "replicas are %s, but TOPIC_REPLICATION says %s", got, want)
 }
 
 // sourceTopics: a topic that is misspelt is made by brokers that make topics, and then empty for ever.

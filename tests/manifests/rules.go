@@ -41,6 +41,7 @@ var rules = []rule{
 	{"sinks leave topics alone", each(sinkLeavesTopics)},
 	{"sinks write to topics of ours", sinkTopics},
 	{"Strimzi makes what is written to", topics},
+	{"Strimzi takes its topics", each(replicas)},
 	{"sources keep their place", each(sourcePlace)},
 	{"sources have groups of their own", sourceGroups},
 	{"sources deliver on purpose", each(sourceDelivery)},

@@ -13,6 +13,11 @@ var badKafka = []bad{
 	{name: "one is missing", rule: "Strimzi makes what is written to", settings: manifests.Settings{"TOPICS": "strimzi"},
 		more: "{apiVersion: kafka.strimzi.io/v1, kind: KafkaTopic, metadata: {name: platform.sources.event-stream}}", want: `they are ["platform.sources.event-stream"], not`},
 
+	{name: "what the brokers are set to", rule: "Strimzi takes its topics",
+		more: "{apiVersion: kafka.strimzi.io/v1, kind: KafkaTopic, metadata: {name: x}, spec: {replicas: -1}}", want: "replicas are -1, which Strimzi refuses"},
+	{name: "fewer", rule: "Strimzi takes its topics", settings: manifests.Settings{"TOPIC_REPLICATION": "3"},
+		more: "{apiVersion: kafka.strimzi.io/v1, kind: KafkaTopic, metadata: {name: x}}", want: "replicas are -1, but TOPIC_REPLICATION says 3"},
+
 	{name: "misspelt", rule: "sources read topics of ours", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/topics, value: [platform.source.event-stream]}", want: `it reads ["platform.source.event-stream"]`},
 	{name: "another one too", rule: "sources read topics of ours", object: "KafkaSource ros-cleanup", patch: "{op: add, path: /spec/topics/-, value: more}", want: "it reads"},
 	{name: "which nobody makes", rule: "sinks write to topics of ours", settings: manifests.Settings{"TOPICS": "strimzi"}, gone: "KafkaSink sources-dead-letters",

@@ -1,0 +1,109 @@
+package manifests_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A site is a cluster that does what kubectl and kn are asked to do, as far as deploy.sh can see: the files in state say
+// what it is like.
+type site struct{ folder, state string }
+
+func newSite(t *testing.T) site {
+	t.Helper()
+	s := site{folder: t.TempDir()}
+	s.state = filepath.Join(s.folder, "state")
+	if err := os.MkdirAll(filepath.Join(s.state, "traffic"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"kubectl": fakeKubectl, "kn": fakeKn, "kustomize": fakeKustomize} {
+		s.write(t, filepath.Join("..", name), "#!/usr/bin/env bash\n"+text)
+	}
+	return s
+}
+
+func (s site) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(s.state, name), []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs deploy.sh for a version, and returns what it says.
+func (s site) run(t *testing.T, version string, args ...string) (string, error) {
+	t.Helper()
+	settings := filepath.Join(s.folder, "site.env")
+	if err := os.WriteFile(settings, []byte("TOPICS=strimzi\nVERSION="+version+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := exec.CommandContext(t.Context(), filepath.Join(knative, "deploy.sh"), append([]string{"-s", settings}, args...)...)
+	script.Env = append(os.Environ(), "STATE="+s.state, "VERSION="+version)
+	for _, tool := range []string{"kubectl", "kn", "kustomize"} {
+		script.Env = append(script.Env, strings.ToUpper(tool)+"="+filepath.Join(s.folder, tool))
+	}
+	said, err := script.CombinedOutput()
+	return string(said), err
+}
+
+// fakeKubectl is asked for revisions, for what rollback reads, and how a Job is; of all else it says that it is so.
+const fakeKubectl = `
+words=(); while (($#)); do case $1 in -n) shift ;; *) words+=("$1") ;; esac; shift; done
+set -- "${words[@]}"; all=$*
+case "$1 $2" in
+  'get crd') [[ $3 != kafkatopics.* ]] || echo v1beta2 v1 ;;
+  'get ksvc') cat "$STATE/traffic/$3" 2>/dev/null ;;
+  'get configmap') key=${all##*.data.}; cat "$STATE/previous/${key%\}}" 2>/dev/null ;;
+  'create configmap') for word in "$@"; do [[ $word != --from-literal=* ]] || echo "${word#*=}"; done ;;
+  'apply -f')
+    if [[ $3 == - ]]; then
+      rm -rf "$STATE/previous"; mkdir "$STATE/previous"
+      while IFS== read -r name value; do printf %s "$value" >"$STATE/previous/$name"; done
+    else
+      cat "$3" >>"$STATE/applied"
+    fi ;;
+  'apply --dry-run=server') echo 'name: K_SINK' ;;
+  'get job')
+    case $all in
+      *ready*) cat "$STATE/ready" 2>/dev/null ;;
+      *) [[ -e $STATE/ready ]] || echo 1 ;;
+    esac ;;
+  'wait '*)
+    [[ $all != *ksvc* || ! -e $STATE/broken ]] || exit 1
+    [[ $all != *job/* || ! -e $STATE/ready ]] || { sleep 0.2; exit 1; } ;;
+  'logs '*) if [[ -e $STATE/ready ]]; then echo x >>"$STATE/asked"; [[ $(wc -l <"$STATE/asked") -lt 3 ]] || rm "$STATE/ready"; fi ;;
+esac
+exit 0
+`
+
+// fakeKn has a function's new revision take over at once, unless it is the broken one.
+const fakeKn = `
+case $2 in
+  apply) [[ $3 == "$(cat "$STATE/broken" 2>/dev/null)" ]] || printf %s "$3-$VERSION" >"$STATE/traffic/$3" ;;
+  update) for word in "$@"; do [[ $word != *=100 ]] || printf %s "${word%=100}" >"$STATE/traffic/$3"; done ;;
+esac
+`
+
+// fakeKustomize writes what deploy.sh looks for by name.
+const fakeKustomize = `
+[[ $2 == -o ]] || exit 1
+for name in sources applications provisioner ros-cleanup relay; do echo "$name" >"$3/serving.knative.dev_v1_service_$name.yaml"; done
+for name in preflight migrate topics dead-letters after-restore; do echo "$name" >"$3/batch_v1_job_$name.yaml"; done
+grep -h KafkaTopic "$1/kustomization.yaml" >"$3/kafka_kafkatopic_topic.yaml"
+`
+
+// TestStrimziVersion: which version of KafkaTopics there is, the cluster says.
+func TestStrimziVersion(t *testing.T) {
+	t.Parallel()
+
+	s := newSite(t)
+	if said, err := s.run(t, "v1"); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	applied, err := os.ReadFile(filepath.Join(s.state, "applied"))
+	if err != nil || !strings.Contains(string(applied), `"kafka.strimzi.io/v1"`) {
+		t.Errorf("applied: %s %v", applied, err)
+	}
+}
