@@ -239,13 +239,23 @@ ready() { # KIND [WHAT]: all of ours of that kind
 }
 
 serving() { # FUNCTION: the revision that has its traffic, if any
-  k get ksvc "$1" -o 'jsonpath={.status.traffic[0].revisionName}' 2>/dev/null || true
+  k get ksvc "$1" --ignore-not-found -o 'jsonpath={.status.traffic[0].revisionName}'
+}
+
+previous() { # KEY: of what rollback reads
+  k get configmap cost-sources-previous --ignore-not-found -o "jsonpath={.data.$1}"
 }
 
 # Traffic stays where it was until the new revision of a function is ready.
 apply_functions() {
-  local name; local -A before=()
-  for name in "${functions[@]}"; do before[$name]=$(serving "$name"); done
+  local name unfinished; local -A before=() earlier=()
+  unfinished=$(previous unfinished)
+  for name in "${functions[@]}"; do
+    before[$name]=$(serving "$name")
+    earlier[$name]=$(previous "$name")
+    [[ -z $unfinished || -z ${before[$name]} ]] || before[$name]=${earlier[$name]}
+  done
+  remember before unfinished=true
   for name in "${functions[@]}"; do
     bound "$name"
     if ((${#dry_run[@]})); then apply "serving.knative.dev_v1_service_$name.yaml"; continue; fi
@@ -253,7 +263,7 @@ apply_functions() {
     mv "$work/out/serving.knative.dev_v1_service_$name.yaml" "$work/applied/"
   done
   ready ksvc
-  remember
+  if moved; then remember before; else remember earlier; fi
 }
 
 # The first binding of a cluster takes a moment to reach the webhook that carries it out.
@@ -267,14 +277,22 @@ bound() { # FUNCTION
   die "$1 is not given K_SINK; a cluster that binds chosen namespaces only wants bindings.knative.dev/include=true on $namespace: $(k get sinkbinding "$1")"
 }
 
-# Where rollback finds the revisions that had the traffic before, unless none of them has lost it.
-remember() {
-  local name changed='' revisions=()
+moved() { # whether any revision has lost the traffic that it had before
+  local name
   for name in "${functions[@]}"; do
-    revisions+=("--from-literal=$name=${before[$name]}")
-    [[ -z ${before[$name]} || $(serving "$name") == "${before[$name]}" ]] || changed=true
+    [[ -z ${before[$name]} || $(serving "$name") == "${before[$name]}" ]] || return 0
   done
-  [[ -z $changed ]] || k create configmap cost-sources-previous "${revisions[@]}" --dry-run=client -o yaml | k apply -f - >/dev/null
+  return 1
+}
+
+# What rollback gives the traffic back to. A deployment that does not come to its end stays unfinished: the next one
+# mends it, and what was before the first of them is what there is to go back to.
+remember() { # REVISIONS [KEY=VALUE]: by function
+  ((${#dry_run[@]} == 0)) || return 0
+  local -n revisions=$1
+  local name literals=()
+  for name in "${functions[@]}"; do literals+=("--from-literal=$name=${revisions[$name]}"); done
+  k create configmap cost-sources-previous "${literals[@]}" ${2:+"--from-literal=$2"} --dry-run=client -o yaml | k apply -f - >/dev/null
 }
 
 # What even the preflight needs: to be let through to others, and the authorities that it is to trust.
@@ -338,14 +356,16 @@ migrate() { # ARGUMENT...
 }
 
 rollback() {
-  local name revision
+  local name revision found=''
   for name in "${functions[@]}"; do
-    revision=$(k get configmap cost-sources-previous -o "jsonpath={.data.$name}") || die "there is nothing to go back to"
+    revision=$(previous "$name")
     [[ -n $revision ]] || continue # it is new since
+    found=true
     say "$name: $(serving "$name") -> $revision"
     ((${#dry_run[@]})) || "${kn[@]}" service update "$name" -n "$namespace" --traffic "$revision=100" \
       --wait-timeout "${wait_for%s}" >&2
   done
+  [[ -n $found ]] || die "there is nothing to go back to"
 }
 
 images() { # [ARCHIVE]

@@ -48,6 +48,22 @@ func (s site) run(t *testing.T, version string, args ...string) (string, error) 
 	return string(said), err
 }
 
+// serves checks who has the traffic: versions, in the functions' alphabetical order.
+func (s site) serves(t *testing.T, want string) {
+	t.Helper()
+	var got []string
+	for _, name := range []string{"applications", "provisioner", "relay", "ros-cleanup", "sources"} {
+		revision, err := os.ReadFile(filepath.Join(s.state, "traffic", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, strings.TrimPrefix(string(revision), name+"-"))
+	}
+	if strings.Join(got, " ") != want {
+		t.Errorf("the traffic has %q, want %q", strings.Join(got, " "), want)
+	}
+}
+
 // fakeKubectl is asked for revisions, for what rollback reads, and how a Job is; of all else it says that it is so.
 const fakeKubectl = `
 words=(); while (($#)); do case $1 in -n) shift ;; *) words+=("$1") ;; esac; shift; done
@@ -93,6 +109,51 @@ for name in sources applications provisioner ros-cleanup relay; do echo "$name" 
 for name in preflight migrate topics dead-letters after-restore; do echo "$name" >"$3/batch_v1_job_$name.yaml"; done
 grep -h KafkaTopic "$1/kustomization.yaml" >"$3/kafka_kafkatopic_topic.yaml"
 `
+
+// TestRollback: the last deployment is undone, also one that got halfway and was mended by another.
+func TestRollback(t *testing.T) {
+	t.Parallel()
+
+	v1, v2, v3, half := all("v1"), all("v2"), all("v3"), "v3 v2 v3 v3 v3"
+	type step struct{ version, command, broken, serves string }
+	for name, steps := range map[string][]step{
+		"a deployment":                    {{"v3", "deploy", "", v3}, {"v3", "rollback", "", v2}},
+		"twice the same":                  {{"v2", "deploy", "", v2}, {"v2", "rollback", "", v1}},
+		"once, and the same":              {{"v2", "deploy", "", v2}, {"v2", "deploy", "", v2}, {"v3", "deploy", "", v3}, {"v3", "rollback", "", v2}},
+		"one that got halfway":            {{"v3", "deploy", "provisioner", half}, {"v3", "rollback", "", v2}},
+		"one that got halfway, mended":    {{"v3", "deploy", "provisioner", half}, {"v3", "deploy", "", v3}, {"v3", "rollback", "", v2}},
+		"one after it was rolled back":    {{"v3", "deploy", "provisioner", half}, {"v3", "rollback", "", v2}, {"v4", "deploy", "", all("v4")}, {"v4", "rollback", "", v2}},
+		"one after another, both in full": {{"v3", "deploy", "", v3}, {"v4", "deploy", "", all("v4")}, {"v4", "rollback", "", v3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			s := newSite(t)
+			if said, err := s.run(t, "v1", "rollback"); err == nil || !strings.Contains(said, "there is nothing to go back to") {
+				t.Errorf("where nothing is, rollback says %q", said)
+			}
+			for _, version := range []string{"v1", "v2"} {
+				if said, err := s.run(t, version); err != nil {
+					t.Fatalf("%v\n%s", err, said)
+				}
+			}
+			for _, step := range steps {
+				if step.broken != "" {
+					s.write(t, "broken", step.broken)
+				}
+				said, err := s.run(t, step.version, step.command)
+				if (err != nil) != (step.broken != "") {
+					t.Fatalf("%v: %v\n%s", step, err, said)
+				}
+				_ = os.Remove(filepath.Join(s.state, "broken"))
+				s.serves(t, step.serves)
+			}
+		})
+	}
+}
+
+// all is one version five times.
+func all(version string) string { return strings.TrimSpace(strings.Repeat(version+" ", 5)) }
 
 // TestStrimziVersion: which version of KafkaTopics there is, the cluster says.
 func TestStrimziVersion(t *testing.T) {
