@@ -223,14 +223,25 @@ run_job() { # NAME: runs it to its end, and shows what it said
   say "$1"
   k delete job "$1" --ignore-not-found --wait >/dev/null
   apply "$(basename "$file")"
-  k wait --for=condition=complete --timeout="$wait_for" "job/$1" >/dev/null 2>&1 &
-  local complete=$!
-  k wait --for=condition=failed --timeout="$wait_for" "job/$1" >/dev/null 2>&1 &
-  local failed=$!
-  wait -n || true
-  kill $complete $failed 2>/dev/null || true
+  # Many tenants, or a long topic, take longer than anything else here; who is at work is not given up.
+  until ended "$1" || [[ $(k get job "$1" -o 'jsonpath={.status.ready}') != 1 ]]; do
+    say "$1 is still at work: $(k logs "job/$1" --tail=1)"
+  done
   k logs "job/$1" >&2 || true
-  [[ $(k get job "$1" -o 'jsonpath={.status.succeeded}') == 1 ]] || die "$1 failed: ${*:2}"
+  [[ $(k get job "$1" -o 'jsonpath={.status.succeeded}') != 1 ]] || return 0
+  [[ -z $(k get job "$1" -o 'jsonpath={.status.failed}') ]] || die "$1 failed: ${*:2}"
+  die "$1 has not begun within $wait_for: $(k describe job "$1" | sed -n '/^Events:/,$p'; k get pods -l "job-name=$1" 2>&1)"
+}
+
+ended() { # JOB: waits for that, for a while
+  local complete failed
+  "${kubectl[@]}" -n "$namespace" wait --for=condition=complete --timeout="$wait_for" "job/$1" >/dev/null 2>&1 &
+  complete=$!
+  "${kubectl[@]}" -n "$namespace" wait --for=condition=failed --timeout="$wait_for" "job/$1" >/dev/null 2>&1 &
+  failed=$!
+  wait -n "$complete" "$failed" || true
+  kill "$complete" "$failed" 2>/dev/null || true
+  [[ -n $(k get job "$1" -o 'jsonpath={.status.succeeded}{.status.failed}') ]]
 }
 
 ready() { # KIND [WHAT]: all of ours of that kind

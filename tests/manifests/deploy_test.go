@@ -84,12 +84,14 @@ case "$1 $2" in
   'get job')
     case $all in
       *ready*) cat "$STATE/ready" 2>/dev/null ;;
-      *) [[ -e $STATE/ready ]] || echo 1 ;;
+      *failed*) cat "$STATE/failed" 2>/dev/null ;;&
+      *succeeded*) [[ -e $STATE/ready || -e $STATE/failed ]] || echo 1 ;;
     esac ;;
   'wait '*)
     [[ $all != *ksvc* || ! -e $STATE/broken ]] || exit 1
     [[ $all != *job/* || ! -e $STATE/ready ]] || { sleep 0.2; exit 1; } ;;
-  'logs '*) if [[ -e $STATE/ready ]]; then echo x >>"$STATE/asked"; [[ $(wc -l <"$STATE/asked") -lt 3 ]] || rm "$STATE/ready"; fi ;;
+  'logs '*) # at work for three waits
+    if [[ $all == *--tail* ]]; then echo x >>"$STATE/asked"; [[ $(wc -l <"$STATE/asked") -lt 3 ]] || rm "$STATE/ready"; fi ;;
 esac
 exit 0
 `
@@ -154,6 +156,26 @@ func TestRollback(t *testing.T) {
 
 // all is one version five times.
 func all(version string) string { return strings.TrimSpace(strings.Repeat(version+" ", 5)) }
+
+// TestJobAtWork: a Job that takes longer than one waits for anything else has not failed.
+func TestJobAtWork(t *testing.T) {
+	t.Parallel()
+
+	s := newSite(t)
+	s.write(t, "ready", "1")
+	if said, err := s.run(t, "v1", "migrate"); err != nil || !strings.Contains(said, "migrate is still at work") {
+		t.Errorf("a migration that takes its time: %v\n%s", err, said)
+	}
+	s.write(t, "failed", "1")
+	if said, err := s.run(t, "v1", "migrate"); err == nil || !strings.Contains(said, "migrate failed") {
+		t.Errorf("a migration that fails: %v\n%s", err, said)
+	}
+	_ = os.Remove(filepath.Join(s.state, "failed"))
+	s.write(t, "ready", "0")
+	if said, err := s.run(t, "v1", "migrate"); err == nil || !strings.Contains(said, "migrate has not begun") {
+		t.Errorf("a Job that gets no pod: %v\n%s", err, said)
+	}
+}
 
 // TestStrimziVersion: which version of KafkaTopics there is, the cluster says.
 func TestStrimziVersion(t *testing.T) {
