@@ -87,6 +87,21 @@ func images(pod pod, r *Rendering, p *problems) {
 	}
 }
 
+// trust: what preflight finds in order has to be so for the functions.
+func trust(r *Rendering) []string {
+	p := problems{about: "Job preflight"}
+	preflight := one[*batch.Job](r, "preflight")
+	if preflight == nil {
+		return nil
+	}
+	own := literal(preflight.Spec.Template.Spec.Containers[0].Env, "SSL_CERT_DIR")
+	for _, s := range all[*serving.Service](r) {
+		theirs := literal(s.Spec.Template.Spec.Containers[0].Env, "SSL_CERT_DIR")
+		p.unless(own == theirs, "it has the authorities of %q, and %s those of %q", own, s.Name, theirs)
+	}
+	return p.found
+}
+
 // once: deploy.sh reports what became of a Job. One that is tried again behind its back is reported too early.
 func once(j *batch.Job, _ *Rendering, p *problems) {
 	p.unless(ptr.Deref(j.Spec.BackoffLimit, 6) == 0, "backoffLimit is not 0")

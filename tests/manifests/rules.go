@@ -36,6 +36,7 @@ var rules = []rule{
 	{"pods have values that can be read", eachPod(values)},
 	{"pods keep secrets out of manifests", eachPod(secrets)},
 	{"functions log in as the settings say", each(logins)},
+	{"preflight trusts whom the functions trust", trust},
 	{"jobs run once", each(once)},
 
 	{"sinks leave topics alone", each(sinkLeavesTopics)},

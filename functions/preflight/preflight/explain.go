@@ -62,7 +62,8 @@ func explainName(err error) string {
 
 // unknownAuthority says where each kind of peer's authority goes.
 const unknownAuthority = "its certificate is signed by an authority that is not known here: add the authority's certificate, " +
-	"as sslrootcert of the database's address, ca.crt of Kafka's Secret, or SSL_CERT_FILE for all others"
+	"as sslrootcert of the database's address, ca.crt of Kafka's Secret, or for all others SSL_CERT_FILE; in a cluster " +
+	"the ConfigMap cost-sources-ca and PRIVATE_CA=true"
 
 func explainTLS(err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
