@@ -81,6 +81,26 @@ func (c credentials) validate() error {
 	return nil
 }
 
+// fits reports what a KafkaSource would do otherwise than these credentials say, where it is deployed for auth: it takes
+// single keys of the Secret, and knows nothing of protocol and user.skip. Empty is any auth.
+func (c credentials) fits(auth string) error {
+	protocol, ok := map[string]string{"": c.protocol, "none": "PLAINTEXT", "sasl": "SASL_PLAINTEXT", "sasl-tls": "SASL_SSL", "tls": "SSL", "mtls": "SSL"}[auth]
+	certified := c.userSkip != "true" && c.userCrt != ""
+	switch {
+	case !ok:
+		return fmt.Errorf("%q is none of none, sasl, sasl-tls, tls, mtls", auth)
+	case c.protocol != protocol:
+		return fmt.Errorf("%s, but the Secret's protocol is %s: it has to be %s", auth, c.protocol, protocol)
+	case auth != "" && c.tls() && c.caCrt == "":
+		return fmt.Errorf("%s, but the Secret has no ca.crt, which a KafkaSource needs", auth)
+	case auth == "tls" && certified:
+		return errors.New(`tls, but the Secret has a certificate of ours, which a KafkaSource has with mtls only: choose that, or set user.skip to "true"`)
+	case auth == "mtls" && !certified:
+		return errors.New(`mtls, but the Secret has no user.crt, or its user.skip is "true"`)
+	}
+	return nil
+}
+
 // apply has config use the credentials.
 func (c credentials) apply(config *sarama.Config) (err error) {
 	if c.tls() {

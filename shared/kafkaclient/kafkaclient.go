@@ -61,6 +61,18 @@ func (c Cluster) Dead() string {
 	return c.DeadTopic
 }
 
+// Fits reports whether a KafkaSource that is deployed for a KAFKA_AUTH comes in as AuthDir says; empty is any.
+func (c Cluster) Fits(auth string) error {
+	creds, err := readCredentials(c.AuthDir)
+	if err != nil {
+		return err
+	}
+	if err := creds.fits(auth); err != nil {
+		return fmt.Errorf("KAFKA_AUTH: %w", err)
+	}
+	return nil
+}
+
 // Security says in a few words how the brokers are spoken to. No secret is in it.
 func (c Cluster) Security() string {
 	creds, err := readCredentials(c.AuthDir)

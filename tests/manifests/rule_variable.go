@@ -40,7 +40,7 @@ var (
 		"after-restore": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, kafka), optional: []string{"KAFKA_AUTH_DIR"}},
 		"migrate":       {required: []string{"ROS_DATABASE_URL"}, optional: []string{"TENANT_TEMPLATE_SCHEMA"}},
 		"topics":        {image: "preflight", required: slices.Concat(kafka, plain), optional: []string{"TOPIC_REPLICATION", "KAFKA_AUTH_DIR"}},
-		"preflight": {required: slices.Concat([]string{"ROS_DATABASE_URL"}, caller, kafka, plain),
+		"preflight": {required: slices.Concat([]string{"ROS_DATABASE_URL", "KAFKA_AUTH"}, caller, kafka, plain),
 			optional: slices.Concat(modes, []string{"CONNECTIONS_NEEDED", "DATABASE_LOGINS", "TOPICS", "TOPIC_REPLICATION", "KRUIZE_URL", "KAFKA_AUTH_DIR"})},
 	}
 )

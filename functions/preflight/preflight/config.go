@@ -72,6 +72,9 @@ func (r ROS) Validate() error {
 // Kafka is where Kafka is, and what the topics are to be.
 type Kafka struct {
 	kafkaclient.Cluster
+	// Auth is how the KafkaSources come in, who take single keys of what AuthDir has and not its protocol; empty where
+	// nobody says.
+	Auth string `envconfig:"KAFKA_AUTH"`
 	// Topics is who makes a topic that is missing: preflight topics (create), Strimzi (strimzi), or nobody any more
 	// (exist). Only with the last one the check fails for it.
 	Topics string `envconfig:"TOPICS" default:"exist"`
@@ -100,7 +103,10 @@ func (k Kafka) Validate() error {
 	if k.Interop && !kafkaclient.IsTopic(k.LegacyTopic) {
 		return fmt.Errorf("LEGACY_TOPIC: %q cannot be the name of a topic", k.LegacyTopic)
 	}
-	return k.Cluster.Validate()
+	if err := k.Cluster.Validate(); err != nil {
+		return err
+	}
+	return k.Fits(k.Auth)
 }
 
 // Callers is how the callers of the APIs prove who they are.

@@ -169,6 +169,9 @@ func remove(t *testing.T, admin sarama.ClusterAdmin, names ...string) {
 func TestKafkaConfig(t *testing.T) {
 	t.Parallel()
 
+	authority := certificates.New(t)
+	secured, public := kafka.Secured{CA: authority.PEM}, kafka.Secured{}
+	secured.ClientCert, secured.ClientKey = authority.Issue("client")
 	for _, tt := range []struct {
 		edit func(*preflight.Kafka)
 		want string
@@ -179,6 +182,21 @@ func TestKafkaConfig(t *testing.T) {
 		{func(k *preflight.Kafka) { k.Replication = 0 }, "TOPIC_REPLICATION: at least 1, or -1 for the brokers' default"},
 		{func(k *preflight.Kafka) { k.Replication = -2 }, "TOPIC_REPLICATION: at least 1, or -1 for the brokers' default"},
 		{func(k *preflight.Kafka) { k.Brokers = nil }, "KAFKA_BROKERS: no host:port"},
+		{func(k *preflight.Kafka) { k.Auth = "none" }, ""},
+		{func(k *preflight.Kafka) { k.Auth = "sasl" }, "KAFKA_AUTH: sasl, but the Secret's protocol is PLAINTEXT: it has to be SASL_PLAINTEXT"},
+		{func(k *preflight.Kafka) { k.Auth = "kerberos" }, `KAFKA_AUTH: "kerberos" is none of none, sasl, sasl-tls, tls, mtls`},
+		{func(k *preflight.Kafka) {
+			k.Auth, k.AuthDir = "sasl-tls", secured.Secret(t, "SASL_SSL", "PLAIN", secret)
+		}, ""},
+		{func(k *preflight.Kafka) { k.Auth, k.AuthDir = "sasl", secured.Secret(t, "SASL_SSL", "PLAIN", secret) }, "KAFKA_AUTH: sasl, but the Secret's protocol is SASL_SSL: it has to be SASL_PLAINTEXT"},
+		{func(k *preflight.Kafka) {
+			k.Auth, k.AuthDir = "sasl-tls", public.Secret(t, "SASL_SSL", "PLAIN", secret)
+		}, "KAFKA_AUTH: sasl-tls, but the Secret has no ca.crt, which a KafkaSource needs"},
+		{func(k *preflight.Kafka) { k.Auth, k.AuthDir = "mtls", secured.Secret(t, "SSL", "", "") }, ""},
+		{func(k *preflight.Kafka) { k.Auth, k.AuthDir = "tls", secured.Secret(t, "SSL", "", "") }, "KAFKA_AUTH: tls, but the Secret has a certificate of ours, which a KafkaSource has with mtls only: choose that, or set user.skip to \"true\""},
+		{func(k *preflight.Kafka) {
+			k.Auth, k.AuthDir = "mtls", kafka.Folder(t, map[string]string{"protocol": "SSL", "ca.crt": secured.CA, "user.skip": "true"})
+		}, "KAFKA_AUTH: mtls, but the Secret has no user.crt, or its user.skip is \"true\""},
 	} {
 		cfg := kafkaAt("b:9092")
 		tt.edit(&cfg)
