@@ -80,7 +80,7 @@ check_settings() {
     true) components+=(../monitoring) ;;
     *) die "MONITORING has to be true or false" ;;
   esac
-  [[ ${setting[VERSION]} != latest ]] || die "VERSION has to name one version, so that there is one to go back to"
+  [[ -n ${setting[VERSION]} && ${setting[VERSION]} != latest ]] || die "VERSION has to name one version, so that there is one to go back to"
   [[ ${setting[TOPIC]} != "${setting[DEAD_TOPIC]}" ]] || die "DEAD_TOPIC has to be another one than TOPIC: a dead letter would come back for ever"
   [[ ${setting[LEGACY_TOPIC]} != "${setting[TOPIC]}" && ${setting[LEGACY_TOPIC]} != "${setting[DEAD_TOPIC]}" ]] || die "LEGACY_TOPIC has to be another one than TOPIC and DEAD_TOPIC: a plain record would come back as an event"
   [[ -f $here/overlays/${setting[OVERLAY]}/kustomization.yaml ]] || die "OVERLAY has to be one of: $(cd "$here/overlays" && echo *)"
@@ -246,7 +246,12 @@ ended() { # JOB: waits for that, for a while
 
 ready() { # KIND [WHAT]: all of ours of that kind
   ((${#dry_run[@]})) || k wait --for="${2:-condition=Ready}" --timeout="$wait_for" "$1" -l app.kubernetes.io/part-of=cost-sources >/dev/null ||
-    die "not ready: $(k get "$1" -l app.kubernetes.io/part-of=cost-sources)"
+    die "not ready: $(k get "$1" -l app.kubernetes.io/part-of=cost-sources; reasons "$1")"
+}
+
+reasons() { # KIND: what those that are not ready say, of which the table has a word only
+  k get "$1" -l app.kubernetes.io/part-of=cost-sources \
+    -o 'jsonpath={range .items[*]}{.metadata.name}{range .status.conditions[?(@.status!="True")]}{"\n  "}{.type}: {.message}{end}{"\n"}{end}'
 }
 
 serving() { # FUNCTION: the revision that has its traffic, if any
@@ -382,6 +387,7 @@ rollback() {
 images() { # [ARCHIVE]
   local name paths=(./migrations/migrate)
   for name in "${functions[@]}" preflight dead-letters after-restore; do paths+=("./functions/$name"); done
+  [[ ${setting[INTEROP]} == true ]] || paths+=(./functions/interop) # may be wanted of this version later
   cd "$here/.."
   export KO_DOCKER_REPO=${setting[IMAGE_REPOSITORY]}
   local build=("${ko[@]}" build --base-import-paths --tags "${setting[VERSION]}" --sbom spdx)

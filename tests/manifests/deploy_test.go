@@ -41,7 +41,7 @@ func (s site) run(t *testing.T, version string, args ...string) (string, error) 
 	}
 	script := exec.CommandContext(t.Context(), filepath.Join(knative, "deploy.sh"), append([]string{"-s", settings}, args...)...)
 	script.Env = append(os.Environ(), "STATE="+s.state, "VERSION="+version)
-	for _, tool := range []string{"kubectl", "kn", "kustomize"} {
+	for _, tool := range []string{"kubectl", "kn", "kustomize", "ko"} {
 		script.Env = append(script.Env, strings.ToUpper(tool)+"="+filepath.Join(s.folder, tool))
 	}
 	said, err := script.CombinedOutput()
@@ -70,7 +70,7 @@ words=(); while (($#)); do case $1 in -n) shift ;; *) words+=("$1") ;; esac; shi
 set -- "${words[@]}"; all=$*
 case "$1 $2" in
   'get crd') [[ $3 != kafkatopics.* ]] || echo v1beta2 v1 ;;
-  'get ksvc') cat "$STATE/traffic/$3" 2>/dev/null ;;
+  'get ksvc') [[ $all != *message* ]] || cat "$STATE/reasons"; cat "$STATE/traffic/$3" 2>/dev/null ;;
   'get configmap') key=${all##*.data.}; cat "$STATE/previous/${key%\}}" 2>/dev/null ;;
   'create configmap') for word in "$@"; do [[ $word != --from-literal=* ]] || echo "${word#*=}"; done ;;
   'apply -f')
@@ -188,5 +188,53 @@ func TestStrimziVersion(t *testing.T) {
 	applied, err := os.ReadFile(filepath.Join(s.state, "applied"))
 	if err != nil || !strings.Contains(string(applied), `"kafka.strimzi.io/v1"`) {
 		t.Errorf("applied: %s %v", applied, err)
+	}
+}
+
+// fakeKo builds nothing, and says of everything that it has.
+const fakeKo = `
+while (($#)); do
+  case $1 in --image-refs) out=$2; shift ;; ./*) built+=("images.example.org/${1##*/}@sha256:0") ;; esac
+  shift
+done
+printf '%s\n' "${built[@]}" >"$out"
+`
+
+// TestImages: a function that is wanted later is built with the others, as its version is that of all.
+func TestImages(t *testing.T) {
+	t.Parallel()
+
+	s := newSite(t)
+	s.write(t, filepath.Join("..", "ko"), "#!/usr/bin/env bash\n"+fakeKo)
+	if said, err := s.run(t, "v1", "images"); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	built, err := os.ReadFile(filepath.Join(s.folder, "images-v1.txt"))
+	if err != nil || strings.Count(string(built), "/interop@") != 1 || strings.Count(string(built), "\n") != 10 {
+		t.Errorf("built %s, %v", built, err)
+	}
+}
+
+// TestNoVersion: without a tag an image is the newest, as with latest.
+func TestNoVersion(t *testing.T) {
+	t.Parallel()
+
+	s := newSite(t)
+	for _, version := range []string{"", "latest"} {
+		if said, err := s.run(t, version, "render"); err == nil || !strings.Contains(said, "VERSION has to name one version") {
+			t.Errorf("VERSION=%s: %v\n%s", version, err, said)
+		}
+	}
+}
+
+// TestNotReady: it is told why, as the table that kubectl prints has a word for it only.
+func TestNotReady(t *testing.T) {
+	t.Parallel()
+
+	s := newSite(t)
+	s.write(t, "broken", "sources")
+	s.write(t, "reasons", "sources\n  Ready: CREATE_WAIT: no duration")
+	if said, err := s.run(t, "v1"); err == nil || !strings.Contains(said, "CREATE_WAIT: no duration") {
+		t.Errorf("a function that does not start: %v\n%s", err, said)
 	}
 }
