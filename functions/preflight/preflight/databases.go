@@ -40,8 +40,8 @@ func checkDatabase(ctx context.Context, cfg Database, r *report) {
 	if err := s.checkRegistry(ctx, name, url, r); err != nil {
 		r.fail(name, "%v: %s", s, explainPostgres(err))
 	}
-	s.checkConnections(name, cfg.ConnectionsNeeded, r)
-	checkLogins(ctx, cfg, r)
+	s.checkConnections(name, cfg.Logins, cfg.ConnectionsNeeded, r)
+	checkLogins(ctx, cfg, s.server, r)
 }
 
 // checkRegistry reports on tables and rights, in the end with ok if there was nothing to fail for.
@@ -105,12 +105,12 @@ func (s *session) describeTables(ctx context.Context, state migrations.State, ab
 }
 
 // checkConnections compares with what all functions together may open. What a pooler may open is not known here.
-func (s *session) checkConnections(name string, needed int, r *report) {
+func (s *session) checkConnections(name, logins string, needed int, r *report) {
 	if needed == 0 || s.pooled {
 		return
 	}
 	allowed, bound := s.server.Connections, "max_connections"
-	if own := s.server.RoleConnections; own >= 0 && own < allowed {
+	if own := s.server.RoleConnections; logins != loginsEach && own >= 0 && own < allowed {
 		allowed, bound = own, "the role's CONNECTION LIMIT"
 	}
 	if allowed < needed {

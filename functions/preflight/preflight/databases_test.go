@@ -125,6 +125,9 @@ func (s strict) testRights(t *testing.T) {
 	s.in(s.super("done"), "REVOKE USAGE ON SCHEMA sources FROM reader")
 	check("without the schema", s.url("reader", secret, "done", options), "FAIL "+name+"PostgreSQL 16…")
 	s.testConnections(t, s.url("reader", secret, "done", options), done)
+	s.exec("ALTER DATABASE done SET default_transaction_read_only = on")
+	check("read-only", done, "FAIL "+name+"PostgreSQL at "+s.addr+" lets nothing be written to database done: use the address of the primary, …")
+	s.exec("ALTER DATABASE done RESET default_transaction_read_only")
 }
 
 // testConnections has max_connections = 100, of which 3 are the superuser's.

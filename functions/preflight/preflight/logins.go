@@ -12,7 +12,7 @@ import (
 
 // checkLogins tries the login of each function, where each has one of its own: in the files beside DATABASE_URL_FILE
 // that are called like the functions. A role that migrate has yet to make is no fault.
-func checkLogins(ctx context.Context, cfg Database, r *report) {
+func checkLogins(ctx context.Context, cfg Database, registry server, r *report) {
 	const name = "DATABASE_LOGINS"
 	if cfg.Logins != loginsEach {
 		return
@@ -29,7 +29,9 @@ func checkLogins(ctx context.Context, cfg Database, r *report) {
 		if !ok {
 			continue
 		}
-		if err := s.checkLogin(ctx, name, function, r); err != nil {
+		if s.server.Place != registry.Place {
+			r.fail(name, "%s comes to database %s at %s, which is not that of DATABASE_URL_FILE: correct its address", function, s.server.Database, s.at)
+		} else if err := s.checkLogin(ctx, name, function, r); err != nil {
 			r.fail(name, "%v: %s", s, explainPostgres(err))
 		}
 		s.close(ctx)

@@ -38,6 +38,7 @@ func (s strict) testLogins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.exec("ALTER ROLE owner CONNECTION LIMIT 20") // which is not the functions'
 	write("url", "owner")
 	for _, function := range []string{"sources", "applications", "provisioner", "ros-cleanup", "relay"} {
 		s.exec("ALTER ROLE " + migrations.Role(function) + " LOGIN PASSWORD '" + secret + "'")
@@ -46,14 +47,14 @@ func (s strict) testLogins(t *testing.T) {
 	interop := false
 	check := func(what string, wanted ...string) {
 		t.Helper()
-		value := preflight.Database{Config: store.Config{DatabaseURLFile: filepath.Join(folder, "url"), MaxConns: 1}, Logins: "each", Interop: interop}
+		value := preflight.Database{Config: store.Config{DatabaseURLFile: filepath.Join(folder, "url"), MaxConns: 1}, Logins: "each", Interop: interop, ConnectionsNeeded: 48}
 		if err := value.Validate(); err != nil {
 			t.Fatal(err)
 		}
 		var found []string
 		lines, _ := run(t, "check", about(func(cfg *preflight.Config) { cfg.Database = preflight.PartOf(value, nil) }))
 		for _, line := range lines {
-			if strings.Contains(line, name) {
+			if strings.Contains(line, name) || strings.Contains(line, "CONNECTION LIMIT") {
 				found = append(found, line)
 			}
 		}
@@ -72,6 +73,13 @@ func (s strict) testLogins(t *testing.T) {
 	check("not all there", "FAIL "+name+"the Secret has no address for applications under that key",
 		"FAIL "+name+`provisioner comes in as other, which is not its role: GRANT cost_sources_provisioner TO "other";`,
 		"warn "+name+"relay comes in as owner, who owns the tables: row-level security does not hold it")
+	write("applications", migrations.Role("applications"))
+	write("provisioner", migrations.Role("provisioner"))
+	s.exec("CREATE DATABASE astray")
+	if err := os.WriteFile(filepath.Join(folder, "relay"), []byte(s.url(migrations.Role("relay"), secret, "astray", options)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("astray", "FAIL "+name+"relay comes to database astray at "+s.addr+", which is not that of DATABASE_URL_FILE: correct its address")
 	for logins, url := range map[string]store.Config{
 		"all": {DatabaseURLFile: filepath.Join(folder, "url"), MaxConns: 1}, "each": {DatabaseURL: owner, MaxConns: 1},
 	} {

@@ -32,6 +32,8 @@ type server struct {
 	CreateSchemas   bool
 	CreateInPublic  bool
 	RoleConnections int // -1: no bound of its own
+	ReadOnly        bool
+	Place           string // that of the registry in the server: two addresses lead to the same one, or not
 }
 
 const askServer = `
@@ -41,7 +43,9 @@ const askServer = `
 			- coalesce(current_setting('reserved_connections', true)::int, 0),
 		has_database_privilege(current_database(), 'CREATE'),
 		coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'CREATE'), false),
-		(SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)`
+		(SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user),
+		current_setting('transaction_read_only')::bool,
+		(SELECT format('%s/%s', oid, to_regnamespace('sources')::oid) FROM pg_database WHERE datname = current_database())`
 
 // A session is a connection, and what is known of it. Through a pooler it may be another with each statement.
 type session struct {
@@ -74,6 +78,9 @@ func openSession(ctx context.Context, name, url string, r *report) (*session, bo
 		return nil, false
 	}
 	s.pooled = s.server.PID != conn.PgConn().PID() // a pooler tells every client a number of its own making
+	if s.server.ReadOnly {
+		r.fail(name, "PostgreSQL at %s lets nothing be written to database %s: use the address of the primary, or switch default_transaction_read_only off", at, s.server.Database)
+	}
 	if s.server.Version/10000 < oldest {
 		r.fail(name, "PostgreSQL %s at %s is too old: %d or newer is needed", s.server.VersionText, at, oldest)
 	}
