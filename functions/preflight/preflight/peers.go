@@ -58,7 +58,7 @@ func checkRBAC(ctx context.Context, cfg Callers, r *report) {
 		r.ok(name, "off: every entitled caller may do everything in their organization")
 		return
 	}
-	checkAnswers(ctx, name, strings.TrimRight(cfg.RBACURL, "/")+"/api/rbac/v1/access/?application=cost-management&limit=1", r)
+	checkAnswers(ctx, name, strings.TrimRight(cfg.RBACURL, "/")+"/api/rbac/v1/access/?application=cost-management&limit=1", true, r)
 }
 
 func checkKruize(ctx context.Context, cfg Kruize, r *report) {
@@ -67,18 +67,20 @@ func checkKruize(ctx context.Context, cfg Kruize, r *report) {
 		r.ok(name, "not set: there is no Kruize")
 		return
 	}
-	checkAnswers(ctx, name, strings.TrimSuffix(cfg.URL, "/")+"/", r)
+	checkAnswers(ctx, name, strings.TrimSuffix(cfg.URL, "/")+"/", false, r)
 }
 
 // checkAnswers reports whether there is an HTTP server. What it thinks of a question without an identity does not
-// matter.
-func checkAnswers(ctx context.Context, name, address string, r *report) {
+// matter, but for one that does not know the path, where that is the very one that the functions use.
+func checkAnswers(ctx context.Context, name, address string, exact bool, r *report) {
 	status, _, err := get(ctx, address)
 	switch {
 	case err != nil:
 		r.fail(name, "%s: %v", host(address), err)
 	case status >= 300 && status < 400:
 		r.warn(name, "%s answers %d, a redirect, and the functions follow none: give the address that it leads to", host(address), status)
+	case exact && status == http.StatusNotFound:
+		r.warn(name, "%s answers 404, for which the functions would refuse every caller: give the address of the service itself, without a path that it does not have", host(address))
 	case status >= 500:
 		r.warn(name, "%s answers %d: it may not be ready, or a gateway in between does not find it", host(address), status)
 	default:

@@ -86,6 +86,7 @@ func TestPeers(t *testing.T) {
 		{"off", "", "", "ok RBAC_URL off…", "ok KRUIZE_URL not set: there is no Kruize", "ok OTEL_EXPORTER_OTLP_ENDPOINT not set: traces and metrics go nowhere"},
 		{peer(t, 200, nil), peer(t, 200, nil), "http://" + collector, "ok RBAC_URL http…", "ok KRUIZE_URL http…", "ok OTEL_EXPORTER_OTLP_ENDPOINT " + collector + " takes connections"},
 		{peer(t, 401, nil), peer(t, 404, nil), tls.URL, "ok RBAC_URL http…", "ok KRUIZE_URL http…", "FAIL OTEL_EXPORTER_OTLP_ENDPOINT " + tlsAt + ": its certificate is signed by an authority that is not known here: add …"},
+		{peer(t, 404, nil), "", "", "warn RBAC_URL http…", "ok KRUIZE_URL not set…", "ok OTEL_EXPORTER_OTLP_ENDPOINT not set…"},
 		{peer(t, 302, nil), peer(t, 503, nil), "https://" + collector, "warn RBAC_URL http…", "warn KRUIZE_URL http…", "FAIL OTEL_EXPORTER_OTLP_ENDPOINT " + collector + ": it does not speak TLS: check the port, or do without TLS"},
 		{"http://" + nowhere, "http://user:" + secret + "@" + nowhere + "/kruize", "http://" + nowhere,
 			"FAIL RBAC_URL http://" + nowhere + "/api/rbac/v1/access/: nothing listens there (connection refused): check the port, and whether the service runs",
