@@ -30,9 +30,7 @@ func (t *takeover) take(ctx context.Context, tx pgx.Tx, w word) error {
 		t.report.note("left, as neither they nor a provider name an organization (set org_id of api_sources)", w.ID)
 		return nil
 	}
-	var other int64
-	err := tx.QueryRow(ctx, `
-		SELECT coalesce((SELECT id FROM sources.source WHERE uuid = nullif($1, '')::uuid AND id <> $2), 0)`, w.uuid(), w.ID).Scan(&other)
+	other, err := w.holder(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -52,6 +50,19 @@ func (t *takeover) take(ctx context.Context, tx pgx.Tx, w word) error {
 		t.report.note("taken over as failed, and left to a person (the API shows each one's reason)", w.ID)
 	}
 	return nil
+}
+
+// holder is another source that has the UUID of w: in the registry or, where w has none of its own but only leads to a
+// provider that has, in api_sources, where it may be a source that has yet to come. That provider is then not w's, and
+// would be removed with w.
+func (w word) holder(ctx context.Context, tx pgx.Tx) (id int64, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT coalesce(
+			(SELECT id FROM sources.source WHERE uuid = nullif($1, '')::uuid AND id <> $2),
+			(SELECT min(source_id) FROM public.api_sources
+			 WHERE (source_uuid = nullif($1, '')::uuid OR koku_uuid = $1) AND source_id <> $2 AND $3), 0)`,
+		w.uuid(), w.ID, w.UUID == "").Scan(&id)
+	return id, err
 }
 
 // countOthers counts what is Koku's to keep: there is no other type on-premise.

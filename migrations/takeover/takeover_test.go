@@ -201,6 +201,36 @@ func TestLeft(t *testing.T) {
 	}
 }
 
+// TestUUIDOfALaterSource: a row without a UUID does not take that of a source with a higher id whose provider it leads
+// to: it would have that provider removed, or keep all others from being taken over.
+func TestUUIDOfALaterSource(t *testing.T) {
+	t.Parallel()
+
+	for name, change := range map[string]string{
+		"living":              ``,
+		"about to be deleted": `UPDATE public.api_sources SET pending_delete = true WHERE source_id = 5`,
+		"of a cloud's":        `UPDATE public.api_sources SET source_type = 'AWS' WHERE source_id = 7`,
+		"by its link alone":   `UPDATE public.api_sources SET source_uuid = NULL WHERE source_id = 7`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			early := source(5, "c5")
+			early.NoProvider = true
+			address := world(t, early, source(7, "c7"), source(8, "c8"))
+			koku.Execute(t, address, `UPDATE public.api_sources SET source_uuid = NULL, provider_id = '`+uuid(7)+`' WHERE source_id = 5`, change)
+			report := run(t, address, takeover.Options{})
+			if ids := facts(report)["left, as source"]; len(ids) != 1 || ids[0] != 5 || !strings.Contains(report.Notes[0].Text, "source 7 ") {
+				t.Errorf("the report is %+v, want that source 5 is left for source 7", report)
+			}
+			want := []string{"7 ready c7 1/1", "8 ready c8 1/1"}
+			if name == "of a cloud's" {
+				want = want[1:]
+			}
+			same(t, "the registry", want, registry(t, address))
+		})
+	}
+}
+
 // TestManyBatches: more than a transaction takes, with another run beside.
 func TestManyBatches(t *testing.T) {
 	t.Parallel()
