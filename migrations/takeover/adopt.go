@@ -75,11 +75,17 @@ func (p pair) change(ctx context.Context, tx pgx.Tx) error {
 	return e.project(ctx, tx)
 }
 
+// update writes what has changed of e. Without an application nothing is to be made of a source, and it waits as after
+// any other change; of that, and of a removal that has begun, the provisioner has the rest to do in any case.
 func (e *entry) update(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE sources.source SET `+remember+`, name = $3, paused = $4, credentials = $5, cluster_id = nullif($6, ''), updated_at = now(),
-			generation = generation + 1, observed_generation = CASE WHEN $7 THEN generation + 1 ELSE observed_generation END,
-			state = $8, reason = $9, attempts = 0, state_at = now(), next_attempt_at = now()
+			generation = generation + 1,
+			observed_generation = CASE WHEN $7 AND attached AND provider_detached_at IS NULL THEN generation + 1 ELSE observed_generation END,
+			state = CASE WHEN attached THEN $8 ELSE 'waiting' END, reason = CASE WHEN attached THEN $9 ELSE '' END,
+			attempts = 0, state_at = now(), next_attempt_at = now()
+		FROM (SELECT EXISTS (SELECT FROM sources.application
+		                     WHERE org_id = $1 AND source_id = $2 AND deleted_at IS NULL) AS attached) a
 		WHERE org_id = $1 AND id = $2`,
 		e.OrgID, e.ID, e.Name, e.Paused, e.Credentials, e.ClusterID, e.done, e.State, e.Reason)
 	return err

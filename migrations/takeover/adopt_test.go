@@ -101,6 +101,26 @@ func TestRefusedComesBack(t *testing.T) {
 	same(t, "after adopting the registry", []string{"3 waiting c1 1/2 deleted", "9 pending c1 1/2"}, registry(t, address))
 }
 
+// TestAdoptedWithoutApplication: a source whose application has gone waits, whatever Koku has made of it, so that it is
+// not pending for ever and its ROS data stays due.
+func TestAdoptedWithoutApplication(t *testing.T) {
+	t.Parallel()
+
+	address := world(t, source(3, "c1"), source(7, "c7"), source(8, "c8"))
+	koku.Execute(t, address, doubleOf(3, 9))
+	run(t, address, takeover.Options{})
+	storetest.Execute(t, address,
+		`UPDATE sources.application SET deleted_at = now() WHERE source_id > 3`,
+		`UPDATE sources.source SET state = 'waiting', reason = '', generation = 2, observed_generation = 2, provider_removed_at = now() WHERE id > 3`,
+		`UPDATE sources.source SET observed_generation = 1, provider_detached_at = now() WHERE id = 8`) // its removal is not finished
+	koku.Execute(t, address, `UPDATE public.api_sources SET name = 'new' WHERE source_id = 7`,
+		`UPDATE public.api_sources SET authentication = '{"credentials": {"cluster_id": "c7"}}' WHERE source_id = 8`,
+		`DELETE FROM public.api_sources WHERE source_id = 3`)
+	run(t, address, takeover.Options{Adopt: true})
+	same(t, "the registry", []string{"3 waiting c1 1/2 deleted", "7 waiting c7 2/3", "8 waiting - 1/3", "9 waiting c1 2/3"}, registry(t, address))
+	same(t, "reasons", []string{""}, lines(t, address, `SELECT DISTINCT reason FROM sources.source`))
+}
+
 // TestReused: an id that Koku gave again is taken by the new source when nothing of the old one is left, and not before.
 func TestReused(t *testing.T) {
 	t.Parallel()
