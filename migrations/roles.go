@@ -40,6 +40,10 @@ func Roles(ctx context.Context, databaseURL string) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lockID("roles")); err != nil {
 			return err
 		}
+		// Not before: another run may take longer. A policy locks its table, and all others wait behind who waits for that.
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockTimeout+`'`); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, rolesSQL); err != nil {
 			return err
 		}

@@ -1,10 +1,12 @@
 package migrations_test
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -66,6 +68,33 @@ func TestRightsGo(t *testing.T) {
 	if got := lines(t, address, `SELECT 'kept' WHERE has_table_privilege('cost_sources_sources', 'sources.source', 'DELETE')
 		OR has_table_privilege('cost_sources_relay', 'public.api_providerauthentication', 'SELECT')`); len(got) > 0 {
 		t.Error("a right that no function needs was kept")
+	}
+}
+
+// TestRolesGiveUp: who waits for a table that somebody reads for long, as a backup does, soon gives up: the functions
+// wait behind.
+func TestRolesGiveUp(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	storetest.Execute(t, address, `DROP POLICY every_organization ON sources.source`) // as before there was one
+	reader, err := storetest.Connect(t, address).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Exec(t.Context(), `SELECT FROM sources.source`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := migrations.Roles(ctx, address); err == nil || !strings.Contains(err.Error(), "lock timeout") {
+		t.Errorf("Roles() = %v, want that it waited for a lock", err)
+	}
+	if err := reader.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.Roles(t.Context(), address); err != nil {
+		t.Errorf("afterwards Roles() = %v", err)
 	}
 }
 
