@@ -25,7 +25,8 @@ var ErrNoRoles = errors.New("the functions have no roles of their own")
 
 // Roles makes the roles of the functions where they are not there, and gives each the rights that it needs and no
 // others (roles.sql), all in one transaction. It comes after Public. Whoever runs it becomes a member of all of
-// them, the provisioner's among them, which owns the tenants; and the provisioner one of Koku's, where Koku owns them. The error is
+// them, the provisioner's among them, which owns the tenants; and the provisioner one of Koku's, where Koku owns them, of
+// which Koku's own role, where it runs it, can then not be a member. The error is
 // ErrNoRoles with what to do about it, or what PostgreSQL says.
 func Roles(ctx context.Context, databaseURL string) error {
 	conn, err := pgx.Connect(ctx, databaseURL)
@@ -200,12 +201,13 @@ func mayGrant(ctx context.Context, conn *pgx.Conn, owner string) (may bool, err 
 	return may, wrap("look at role "+owner, err)
 }
 
-// giveCostModels gives the function that reads tenants' schemas to who may read them.
+// giveCostModels gives the function that reads tenants' schemas to who may read them. That Koku's role may itself.
 func giveCostModels(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `
 		DO $$ BEGIN
 			IF (SELECT pg_get_userbyid(proowner) FROM pg_proc
-			    WHERE oid = 'sources.cost_models(text, uuid[])'::regprocedure) <> 'cost_sources_provisioner' THEN
+			    WHERE oid = 'sources.cost_models(text, uuid[])'::regprocedure) <> 'cost_sources_provisioner'
+			    AND pg_has_role(current_user, 'cost_sources_provisioner', 'MEMBER') THEN
 				GRANT CREATE ON SCHEMA sources TO cost_sources_provisioner; -- which an owner must have to become one
 				ALTER FUNCTION sources.cost_models(text, uuid[]) OWNER TO cost_sources_provisioner;
 				REVOKE CREATE ON SCHEMA sources FROM cost_sources_provisioner;

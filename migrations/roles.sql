@@ -19,8 +19,14 @@ BEGIN
                 NULL; -- the migrate of another database was faster
             END;
         END IF;
-        -- Who migrates may act as any of them. It has to as the provisioner, which owns what is to be migrated.
-        IF NOT pg_has_role(current_user, name, 'USAGE') THEN
+        -- Who migrates may act as any of them. It has to as the provisioner, which owns what is to be migrated. But for
+        -- Koku's own role: of that the provisioner is a member, and no two roles can be members of each other. What there
+        -- is to be migrated in Koku's database it owns itself.
+        IF NOT pg_has_role(current_user, name, 'USAGE') AND NOT (
+            name = 'cost_sources_provisioner' AND to_regclass('public.django_migrations') IS NOT NULL
+            AND (pg_has_role(name, current_user, 'MEMBER') OR EXISTS (
+                SELECT FROM pg_class WHERE oid = to_regclass('public.api_provider') AND pg_get_userbyid(relowner) = current_user)))
+        THEN
             BEGIN
                 EXECUTE format('GRANT %I TO %I', name, current_user);
             EXCEPTION

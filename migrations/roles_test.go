@@ -121,3 +121,49 @@ func TestCheckRoles(t *testing.T) {
 		t.Errorf("CheckRoles() = %v with the provisioner a member", err)
 	}
 }
+
+// TestRolesAsKoku: the role that Koku's tables belong to can migrate itself, which the provisioner's role is a member of
+// and which can then not be one of that.
+func TestRolesAsKoku(t *testing.T) {
+	t.Parallel()
+
+	storetest.Database(t) // with which the roles come, to all of the server
+	address := koku.Database(t)
+	database := storetest.Connect(t, address).Config().Database
+	migrating := koku.Login(t, address, "REASSIGN OWNED BY "+koku.Role+" TO R",
+		"GRANT ALL ON DATABASE "+database+" TO R WITH GRANT OPTION", "GRANT ALL ON SCHEMA public TO R WITH GRANT OPTION")
+	u, err := url.Parse(migrating)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := u.User.Username()
+	misfit, ok := errors.AsType[*migrations.MisfitError](migrations.CheckRoles(t.Context(), migrating))
+	if want := `GRANT "` + owner + `" TO cost_sources_provisioner;`; !ok || !strings.Contains(misfit.Findings[0], want) {
+		t.Fatalf("CheckRoles() = %v, want %q", misfit, want)
+	}
+	storetest.Execute(t, address, "GRANT "+owner+" TO cost_sources_provisioner")
+	for _, do := range []func() error{
+		func() error { return migrations.CheckRoles(t.Context(), migrating) },
+		func() error { return migrations.Public(t.Context(), migrating) },
+		func() error { return migrations.Roles(t.Context(), migrating) },
+		func() error { return migrations.Roles(t.Context(), migrating) },
+		func() error { return migrations.AllTenants(t.Context(), migrating, migrations.Options{}) },
+	} {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// As who Koku is, the API reads a tenant's cost models.
+	storetest.Execute(t, address, `
+		BEGIN; SET LOCAL ROLE `+owner+`; SELECT public.clone_schema('`+koku.Template+`', 'org1', copy_data => true);
+		SET LOCAL search_path = org1, public;
+		INSERT INTO api_customer (date_created, date_updated, uuid, schema_name, org_id) VALUES (now(), now(), gen_random_uuid(), 'org1', '1');
+		INSERT INTO api_tenant (schema_name) VALUES ('org1');
+		INSERT INTO cost_model VALUES (gen_random_uuid(), 'm', '', 'OCP', now(), now(), '{}', '{}', '', 'USD', '{}');
+		INSERT INTO cost_model_map (provider_uuid, cost_model_id) SELECT uuid, uuid FROM cost_model; COMMIT`)
+	got := lines(t, storetest.As("sources", address), `
+		SELECT m.name FROM set_config('cost_sources.org_id', '1', true), sources.cost_models('1', $1) m`, []string{lines(t, address, `SELECT uuid::text FROM org1.cost_model`)[0]})
+	if diff := cmp.Diff([]string{"m"}, got); diff != "" {
+		t.Errorf("the cost models that the API sees (-want +got):\n%s", diff)
+	}
+}
