@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/insights-onprem/cost-sources/shared/store"
 )
 
 // Off is what is said instead of an address where there is no ROS.
@@ -29,7 +31,15 @@ func Prepare(ctx context.Context, databaseURL, rosURL string) (highest int64, er
 		return 0, fmt.Errorf("ROS_DATABASE_URL: nothing was changed, as the source ids that ROS knows could not be read; "+
 			"mend that, or say %s where there is no ROS: %w", Off, err)
 	}
+	if highest > store.MaxLift {
+		return 0, fmt.Errorf("ROS_DATABASE_URL: nothing was changed, as ROS knows a source %w; remove what it has of that", tooHigh(highest))
+	}
 	return highest, nil
+}
+
+// tooHigh is the error of an id that new ones cannot be above.
+func tooHigh(id int64) error {
+	return fmt.Errorf("%d, which leaves too few ids: beyond %d something else than Koku or us has given it", id, store.MaxLift)
 }
 
 func needsNoROS(ctx context.Context, databaseURL string) error {
@@ -98,15 +108,21 @@ func lift(ctx context.Context, tx pgx.Tx, above int64) error {
 	if err != nil {
 		return err
 	}
+	var seen int64
+	err = tx.QueryRow(ctx, `
+		SELECT greatest($1::bigint, (SELECT max(source_id) FROM public.api_sources), (SELECT max(id) FROM sources.source))`, above).Scan(&seen)
+	if err == nil && seen > store.MaxLift {
+		err = fmt.Errorf("there is a source %w", tooHigh(seen))
+	}
+	if err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, `
-		WITH seen AS (
-			SELECT greatest($1::bigint, (SELECT max(source_id) FROM public.api_sources), (SELECT max(id) FROM sources.source)) AS id
-		), needed (sequence, id) AS (
-			SELECT pg_get_serial_sequence('sources.source', 'id')::regclass, id FROM seen
+		WITH needed (sequence, id) AS (
+			SELECT pg_get_serial_sequence('sources.source', 'id')::regclass, $1::bigint
 			UNION ALL
-			SELECT pg_get_serial_sequence('sources.application', 'id')::regclass,
-				greatest(id, (SELECT max(id) FROM sources.application)) FROM seen
+			SELECT pg_get_serial_sequence('sources.application', 'id')::regclass, greatest($1, (SELECT max(id) FROM sources.application))
 		)
-		SELECT setval(sequence, id) FROM needed WHERE id > coalesce(pg_sequence_last_value(sequence), 0)`, above)
+		SELECT setval(sequence, id) FROM needed WHERE id > coalesce(pg_sequence_last_value(sequence), 0)`, seen)
 	return err
 }

@@ -46,6 +46,20 @@ func TestIDsAreLifted(t *testing.T) {
 	}
 }
 
+// TestTooHigh: an id of Koku's that leaves none for new sources is said, and not what their POST fails with.
+func TestTooHigh(t *testing.T) {
+	t.Parallel()
+
+	address := world(t, source(7, "c1"))
+	koku.Execute(t, address, `UPDATE public.api_sources SET source_id = 2147483647`)
+	if _, err := takeover.Run(t.Context(), address, takeover.Options{}); err == nil || !strings.Contains(err.Error(), "a source 2147483647, which leaves too few") {
+		t.Errorf("Run = %v, want the id that is too high", err)
+	}
+	if got := next(t, address); got != "1 1" {
+		t.Errorf("the next ids are %s", got)
+	}
+}
+
 // TestApplicationID: an application has its source's id where that is free.
 func TestApplicationID(t *testing.T) {
 	t.Parallel()
@@ -101,6 +115,8 @@ func TestPrepare(t *testing.T) {
 	storetest.Execute(t, ros, `
 		INSERT INTO clusters (tenant_id, source_id, cluster_uuid, cluster_alias)
 		SELECT min(rh_accounts.id), odd, 'c', 'c' FROM rh_accounts, unnest(ARRAY['', 'x900', '900x', '-900', '9000000000', '99999999999999', '12.5', '٣٣٣']) odd GROUP BY odd`)
+	high := storetest.Empty(t)
+	storetest.Execute(t, high, `CREATE TABLE clusters (source_id text NOT NULL); INSERT INTO clusters VALUES ('7'), ('2147483646')`)
 	tests := []struct {
 		name, database, ros string
 		want                int64
@@ -110,6 +126,7 @@ func TestPrepare(t *testing.T) {
 		{"no ROS", address, takeover.Off, 0, ""},
 		{"nothing said, and nothing to take over", empty, "", 0, ""},
 		{"nothing said, but a source of Koku's", address, "", 0, "ROS_DATABASE_URL is not set, and nothing was changed: Koku has made 1 sources"},
+		{"an id that leaves none", address, high, 0, "nothing was changed, as ROS knows a source 2147483646, which leaves too few ids"},
 		{"not ROS's", address, empty, 0, "ROS has not made its table clusters there"},
 		{"nobody there", address, "postgres://ros:secret@127.0.0.1:1/ros", 0, "ROS_DATABASE_URL: nothing was changed"},
 	}
