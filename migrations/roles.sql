@@ -8,6 +8,7 @@
 DO $$
 DECLARE
     name text;
+    missing text[] := '{}';
 BEGIN
     FOREACH name IN ARRAY ARRAY['cost_sources_sources', 'cost_sources_applications', 'cost_sources_provisioner',
         'cost_sources_ros_cleanup', 'cost_sources_relay', 'cost_sources_dead_letters', 'cost_sources_interop']
@@ -45,14 +46,21 @@ BEGIN
              public.api_providerauthentication, public.api_providerbillingsource, public.api_providerinfrastructuremap,
              public.reporting_common_costusagereportmanifest, public.reporting_common_costusagereportstatus', name);
         EXECUTE format('GRANT USAGE ON SCHEMA sources TO %I', name);
-        -- Everybody has these two, unless somebody took them away.
+        -- Everybody has these two, unless somebody took them away. PostgreSQL only warns where we may not give them.
         IF NOT has_schema_privilege(name, 'public', 'USAGE') THEN
             EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', name);
         END IF;
         IF NOT has_database_privilege(name, current_database(), 'CONNECT') THEN
             EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), name);
         END IF;
+        IF NOT (has_schema_privilege(name, 'public', 'USAGE') AND has_database_privilege(name, current_database(), 'CONNECT')) THEN
+            missing := missing || quote_ident(name);
+        END IF;
     END LOOP;
+    IF missing <> '{}' THEN
+        RAISE EXCEPTION 'the functions log in and use the schema public, and we may not let them: have the database''s owner run: GRANT CONNECT ON DATABASE % TO %; GRANT USAGE ON SCHEMA public TO %;',
+            quote_ident(current_database()), array_to_string(missing, ', '), array_to_string(missing, ', ');
+    END IF;
 END
 $$;
 

@@ -122,6 +122,32 @@ func TestCheckRoles(t *testing.T) {
 	}
 }
 
+// TestRolesMayNotLetIn: where everybody's right to connect was taken away, and who migrates may not give it, that is
+// said with what mends it.
+func TestRolesMayNotLetIn(t *testing.T) {
+	t.Parallel()
+
+	storetest.Database(t) // with which the roles come, to all of the server
+	address := koku.Database(t)
+	database := storetest.Connect(t, address).Config().Database
+	migrating := koku.Login(t, address, "REASSIGN OWNED BY "+koku.Role+" TO R", "REVOKE CONNECT ON DATABASE "+database+" FROM PUBLIC",
+		"GRANT CONNECT, CREATE ON DATABASE "+database+" TO R", "GRANT CREATE ON DATABASE "+database+" TO cost_sources_provisioner",
+		"GRANT CREATE ON SCHEMA public TO R", "GRANT R TO cost_sources_provisioner")
+	if err := migrations.Public(t.Context(), migrating); err != nil {
+		t.Fatal(err)
+	}
+	err := migrations.Roles(t.Context(), migrating)
+	if err == nil {
+		t.Fatal("Roles() = nil, and nobody can log in")
+	}
+	_, mend, _ := strings.Cut(err.Error(), "have the database's owner run: ")
+	mend, _, _ = strings.Cut(mend, " (SQLSTATE")
+	storetest.Execute(t, address, mend)
+	if err := migrations.Roles(t.Context(), migrating); err != nil {
+		t.Errorf("after %s Roles() = %v", mend, err)
+	}
+}
+
 // TestRolesAsKoku: the role that Koku's tables belong to can migrate itself, which the provisioner's role is a member of
 // and which can then not be one of that.
 func TestRolesAsKoku(t *testing.T) {
