@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/insights-onprem/cost-sources/migrations"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
@@ -191,5 +192,28 @@ func TestRolesAsKoku(t *testing.T) {
 		SELECT m.name FROM set_config('cost_sources.org_id', '1', true), sources.cost_models('1', $1) m`, []string{lines(t, address, `SELECT uuid::text FROM org1.cost_model`)[0]})
 	if diff := cmp.Diff([]string{"m"}, got); diff != "" {
 		t.Errorf("the cost models that the API sees (-want +got):\n%s", diff)
+	}
+}
+
+// TestApplicationOfAnother: to a source of another organization PostgreSQL lets the APIs' roles add no application.
+func TestApplicationOfAnother(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	storetest.Execute(t, address, `
+		INSERT INTO sources.source (id, org_id, name, source_type, state) VALUES (1, '1', 'n', 'OCP', 'waiting'), (2, '2', 'n', 'OCP', 'waiting')`)
+	api := storetest.Connect(t, storetest.As("applications", address))
+	const add = `INSERT INTO sources.application (org_id, source_id, application_type_id) VALUES ('1', $1, 0)`
+	for id, want := range map[int]bool{1: true, 2: false} {
+		err := pgx.BeginFunc(t.Context(), api, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(t.Context(), `SELECT set_config('cost_sources.org_id', '1', true)`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(t.Context(), add, id)
+			return err
+		})
+		if (err == nil) != want {
+			t.Errorf("an application for source %d: %v", id, err)
+		}
 	}
 }
