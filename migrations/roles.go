@@ -53,6 +53,25 @@ func Roles(ctx context.Context, databaseURL string) error {
 	return wrap("give the functions' roles their rights", err)
 }
 
+// Loopholes says what lets the functions' roles do more than Roles has given them, and what closes it. It is of the
+// database, which may be Koku's, and so nothing that Roles changes.
+func Loopholes(ctx context.Context, databaseURL string) ([]string, error) {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("look for what roles may do: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, _ := conn.Query(ctx, `
+		SELECT 'everybody may make functions in the schema public, by which one role can do what another may, who migrates among them: '
+			|| 'GRANT CREATE ON SCHEMA public to that role and to Koku''s, then REVOKE CREATE ON SCHEMA public FROM PUBLIC;'
+		WHERE has_schema_privilege('public', 'public', 'CREATE')
+		UNION ALL
+		SELECT format('Koku''s tables or tenants belong to %I, a superuser, as which the provisioner may act: have them belong to another role', rolname)
+		FROM pg_roles WHERE rolsuper AND pg_has_role($1, oid, 'MEMBER')`, provisionerRole) // its error comes out of Collect
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return found, wrap("look for what roles may do", err)
+}
+
 // MayMakeRoles returns ErrNoRoles, with what to do about it, where a role is missing that this connection may not make.
 func MayMakeRoles(ctx context.Context, conn *pgx.Conn) error {
 	var missing []string

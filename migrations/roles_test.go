@@ -217,3 +217,25 @@ func TestApplicationOfAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopholes: what makes the roles' rights worth less is told.
+func TestLoopholes(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	if got, err := migrations.Loopholes(t.Context(), address); err != nil || len(got) > 0 {
+		t.Errorf("at first: %q, %v", got, err)
+	}
+	storetest.Execute(t, address, `GRANT CREATE ON SCHEMA public TO PUBLIC`) // as PostgreSQL 13 and 14 have it
+	if got, err := migrations.Loopholes(t.Context(), address); err != nil || len(got) != 1 || !strings.Contains(got[0], "REVOKE CREATE ON SCHEMA public FROM PUBLIC") {
+		t.Errorf("where everybody may make functions: %q, %v", got, err)
+	}
+	storetest.Execute(t, address, `REVOKE CREATE ON SCHEMA public FROM PUBLIC`)
+	storetest.Execute(t, address, `DO $$ BEGIN CREATE ROLE cost_test_superuser SUPERUSER; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
+		`GRANT cost_test_superuser TO cost_sources_provisioner`)
+	got, err := migrations.Loopholes(t.Context(), address)
+	storetest.Execute(t, address, `DROP ROLE cost_test_superuser`)
+	if err != nil || len(got) != 1 || !strings.Contains(got[0], "cost_test_superuser, a superuser") {
+		t.Errorf("where the provisioner may act as a superuser: %q, %v", got, err)
+	}
+}

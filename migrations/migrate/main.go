@@ -161,12 +161,16 @@ func giveRoles(ctx context.Context, log *slog.Logger, address string) error {
 	switch {
 	case errors.Is(err, migrations.ErrNoRoles):
 		log.WarnContext(ctx, "the functions are not told apart", "err", err)
+		return nil
 	case err != nil:
 		return err
-	default:
-		log.InfoContext(ctx, "every function has a role with its rights")
 	}
-	return nil
+	log.InfoContext(ctx, "every function has a role with its rights")
+	loopholes, err := migrations.Loopholes(ctx, address)
+	for _, loophole := range loopholes {
+		log.WarnContext(ctx, "the roles may do more", "as", loophole)
+	}
+	return err
 }
 
 func migrateTenants(ctx context.Context, log *slog.Logger, address string, workers int, stderr io.Writer) error {
