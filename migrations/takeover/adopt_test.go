@@ -150,7 +150,7 @@ func TestReused(t *testing.T) {
 	}
 	refused("at first")
 	for _, step := range []string{
-		`UPDATE sources.source SET ros_cleaned_at = now(), sequence = 5`,
+		`UPDATE sources.source SET ros_cleaned_at = now(), sequence = 5, record_at = now()`,
 		`UPDATE sources.source SET provider_removed_at = now()`,
 		`INSERT INTO sources.outbox (source_id, sequence, id, event) VALUES (7, 5, gen_random_uuid(), '{}')`,
 	} {
@@ -167,8 +167,9 @@ func TestReused(t *testing.T) {
 	storetest.Execute(t, address, `DELETE FROM sources.outbox`)
 	run(t, address, takeover.Options{Adopt: true})
 	same(t, "after adopting the registry", []string{"7 ready c8 3/3"}, registry(t, address))
-	same(t, "the new source", []string{uuid(8) + " 2 5 application 2 f f"}, lines(t, address, `
-		SELECT concat_ws(' ', s.uuid, s.org_id, s.sequence, 'application', a.org_id, a.deleted_at IS NOT NULL, s.ros_cleaned_at IS NOT NULL)
+	same(t, "the new source", []string{uuid(8) + " 2 5 application 2 f f of no record"}, lines(t, address, `
+		SELECT concat_ws(' ', s.uuid, s.org_id, s.sequence, 'application', a.org_id, a.deleted_at IS NOT NULL, s.ros_cleaned_at IS NOT NULL,
+			CASE WHEN s.record_at IS NULL THEN 'of no record' END)
 		FROM sources.source s JOIN sources.application a ON a.source_id = s.id`))
 	same(t, "Koku's row", []string{uuid(8)}, lines(t, address, `SELECT source_uuid::text FROM public.api_sources`))
 }

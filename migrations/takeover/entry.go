@@ -83,7 +83,7 @@ func (e *entry) put(ctx context.Context, tx pgx.Tx) error {
 			updated_at = excluded.updated_at, deleted_at = excluded.deleted_at, generation = r.generation + 1,
 			observed_generation = r.generation + excluded.observed_generation, state = excluded.state, reason = excluded.reason,
 			attempts = 0, state_at = now(), next_attempt_at = now(), provider_removed_at = NULL,
-			ros_cleaned_at = NULL, ros_rechecked_at = NULL, removal_progress = '{}', history = '[]' -- which are another source's
+			ros_cleaned_at = NULL, ros_rechecked_at = NULL, removal_progress = '{}', history = '[]', record_at = NULL -- which are another source's
 		WHERE r.deleted_at IS NOT NULL`,
 		e.ID, e.UUID, e.OrgID, e.AccountNumber, e.Name, e.Type, e.ClusterID, e.Credentials, e.BillingSource, e.Paused,
 		e.CreatedAt, e.UpdatedAt, e.DeletedAt, e.done, e.State, e.Reason)
