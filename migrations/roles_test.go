@@ -195,47 +195,54 @@ func TestRolesAsKoku(t *testing.T) {
 	}
 }
 
-// TestApplicationOfAnother: to a source of another organization PostgreSQL lets the APIs' roles add no application.
-func TestApplicationOfAnother(t *testing.T) {
+// TestAnotherOrganization: PostgreSQL lets the APIs' roles add nothing to a source of another organization.
+func TestAnotherOrganization(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Database(t)
 	storetest.Execute(t, address, `
 		INSERT INTO sources.source (id, org_id, name, source_type, state) VALUES (1, '1', 'n', 'OCP', 'waiting'), (2, '2', 'n', 'OCP', 'waiting')`)
 	api := storetest.Connect(t, storetest.As("applications", address))
-	const add = `INSERT INTO sources.application (org_id, source_id, application_type_id) VALUES ('1', $1, 0)`
-	for id, want := range map[int]bool{1: true, 2: false} {
-		err := pgx.BeginFunc(t.Context(), api, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(t.Context(), `SELECT set_config('cost_sources.org_id', '1', true)`); err != nil {
+	for what, add := range map[string]string{
+		"an application": `INSERT INTO sources.application (org_id, source_id, application_type_id) VALUES ('1', $1, 0)`,
+		"a lease":        `INSERT INTO sources.outbox_lease (source_id, owner, until) VALUES ($1, gen_random_uuid(), now())`,
+	} {
+		for id, want := range map[int]bool{1: true, 2: false} {
+			err := pgx.BeginFunc(t.Context(), api, func(tx pgx.Tx) error {
+				if _, err := tx.Exec(t.Context(), `SELECT set_config('cost_sources.org_id', '1', true)`); err != nil {
+					return err
+				}
+				_, err := tx.Exec(t.Context(), add, id)
 				return err
+			})
+			if (err == nil) != want {
+				t.Errorf("%s for source %d: %v", what, id, err)
 			}
-			_, err := tx.Exec(t.Context(), add, id)
-			return err
-		})
-		if (err == nil) != want {
-			t.Errorf("an application for source %d: %v", id, err)
 		}
 	}
 }
 
-// TestLoopholes: what makes the roles' rights worth less is told.
-func TestLoopholes(t *testing.T) {
+// TestOldTenant: in a tenant from before it had a role the provisioner may work also on what its owner adds later.
+func TestOldTenant(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Database(t)
-	if got, err := migrations.Loopholes(t.Context(), address); err != nil || len(got) > 0 {
-		t.Errorf("at first: %q, %v", got, err)
+	admin := storetest.Connect(t, address)
+	err := pgx.BeginFunc(t.Context(), admin, func(tx pgx.Tx) error { return migrations.NewTenant(t.Context(), tx, "org1") })
+	if err != nil {
+		t.Fatal(err)
 	}
-	storetest.Execute(t, address, `GRANT CREATE ON SCHEMA public TO PUBLIC`) // as PostgreSQL 13 and 14 have it
-	if got, err := migrations.Loopholes(t.Context(), address); err != nil || len(got) != 1 || !strings.Contains(got[0], "REVOKE CREATE ON SCHEMA public FROM PUBLIC") {
-		t.Errorf("where everybody may make functions: %q, %v", got, err)
+	storetest.Execute(t, address, `INSERT INTO public.api_tenant (schema_name) VALUES ('org1')`)
+	if err := migrations.Roles(t.Context(), address); err != nil {
+		t.Fatal(err)
 	}
-	storetest.Execute(t, address, `REVOKE CREATE ON SCHEMA public FROM PUBLIC`)
-	storetest.Execute(t, address, `DO $$ BEGIN CREATE ROLE cost_test_superuser SUPERUSER; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
-		`GRANT cost_test_superuser TO cost_sources_provisioner`)
-	got, err := migrations.Loopholes(t.Context(), address)
-	storetest.Execute(t, address, `DROP ROLE cost_test_superuser`)
-	if err != nil || len(got) != 1 || !strings.Contains(got[0], "cost_test_superuser, a superuser") {
-		t.Errorf("where the provisioner may act as a superuser: %q, %v", got, err)
+	storetest.Execute(t, address, `
+		CREATE TABLE org1.reporting_ocpusagelineitem_daily_summary_2026_11
+		PARTITION OF org1.reporting_ocpusagelineitem_daily_summary FOR VALUES FROM ('2026-11-01') TO ('2026-12-01')`)
+	provisioner := storetest.Connect(t, storetest.As("provisioner", address))
+	for _, table := range []string{"cost_model", "reporting_ocpusagelineitem_daily_summary_2026_11"} {
+		if _, err := provisioner.Exec(t.Context(), "DELETE FROM org1."+table); err != nil {
+			t.Errorf("%s: %v", table, err)
+		}
 	}
 }
