@@ -235,23 +235,29 @@ func giveCostModels(ctx context.Context, tx pgx.Tx) error {
 	return wrap("give away sources.cost_models", err)
 }
 
-// giveOldTenants gives the provisioner rights in tenants of ours that were made before it had a role.
+// giveOldTenants gives the provisioner rights in tenants of ours that were made before it had a role, also on the tables
+// that their owner makes there from now on: partitions of reports, and what later files add.
 func giveOldTenants(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `
 		DO $$
 		DECLARE
 			tenant text;
+			owner text;
 		BEGIN
-			FOR tenant IN
-				SELECT n.nspname
+			FOR tenant, owner IN
+				SELECT n.nspname, pg_get_userbyid(c.relowner)
 				FROM pg_class c
 				JOIN pg_namespace n ON n.oid = c.relnamespace
 				JOIN public.api_tenant t ON t.schema_name::text = n.nspname::text
-				WHERE c.relname = '`+tenantVersions+`' AND c.relkind = 'r'
-					AND NOT has_schema_privilege('cost_sources_provisioner', n.oid, 'USAGE')
+				WHERE c.relname = '`+tenantVersions+`' AND c.relkind = 'r' AND c.relowner <> 'cost_sources_provisioner'::regrole
+					AND NOT EXISTS (
+						SELECT FROM pg_default_acl d, aclexplode(d.defaclacl) a
+						WHERE d.defaclnamespace = n.oid AND d.defaclrole = c.relowner AND a.grantee = 'cost_sources_provisioner'::regrole)
 			LOOP
 				EXECUTE format('GRANT USAGE ON SCHEMA %I TO cost_sources_provisioner', tenant);
 				EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO cost_sources_provisioner', tenant);
+				EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I
+					GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO cost_sources_provisioner', owner, tenant);
 			END LOOP;
 		END $$`)
 	return wrap("give rights in tenants", err)
