@@ -46,7 +46,8 @@ func (e *entry) fail(reason string) { e.State, e.Reason, e.done = sources.Failed
 
 // yield has e go without its cluster where another living source of the organization has it: who is in the registry
 // keeps it, and as sources come in the order of their ids, that is the lowest. What Koku has for e, the provider and
-// its data, stays as it is: it is removed when a person deletes e, and not before.
+// its data, stays: it is removed when a person deletes e, and not before. Its credentials go to the other one's provider
+// when that is next provided for, so that uploads come to one.
 func (e *entry) yield(ctx context.Context, tx pgx.Tx) error {
 	if e.DeletedAt != nil || e.ClusterID == "" {
 		return nil
