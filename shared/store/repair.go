@@ -28,9 +28,15 @@ func (s *Store) Due(ctx context.Context, limit int) ([]Key, error) {
 }
 
 // Repair puts the event that make makes of a source into the outbox, if its work is still due, and puts
-// the next time off.
+// the next time off. It does nothing where somebody has the row locked: the work may just be being done, and whoever
+// waited for that would hold up the repair of all other sources.
 func (s *Store) Repair(ctx context.Context, key Key, make EventFunc) (asked bool, err error) {
 	err = s.InTx(ctx, func(tx *Store) error {
+		free, err := tx.db.Exec(ctx, `
+			SELECT FROM sources.source WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE SKIP LOCKED`, key.OrgID, key.ID)
+		if err != nil || free.RowsAffected() == 0 {
+			return err
+		}
 		src, err := tx.LockRegistered(ctx, key.OrgID, sources.Ref{ID: key.ID})
 		if err != nil || src.UpToDate() && !src.ROSDue() {
 			return err
@@ -60,7 +66,10 @@ const tidyRows = 1000
 // the last time, which is as long as the topic of the dead letters keeps what could be redriven again. And it
 // makes the ROS data of what was cleaned up a day ago due once more: an upload that was queued at the delete
 // makes rows anew (contract section 5).
-func (s *Store) Tidy(ctx context.Context) error {
+//
+// Each of these is done whatever becomes of the others, and waits for no lock for long: a transaction whose client is
+// gone without a word may hold one for hours.
+func (s *Store) Tidy(ctx context.Context) (err error) {
 	for _, sql := range []string{`
 		DELETE FROM sources.idempotency_key WHERE (org_id, path, key) IN (
 			SELECT org_id, path, key FROM sources.idempotency_key
@@ -84,11 +93,12 @@ func (s *Store) Tidy(ctx context.Context) error {
 				AND NOT EXISTS (SELECT FROM sources.outbox o WHERE o.source_id = s.id)
 			LIMIT $1 FOR UPDATE SKIP LOCKED)`,
 	} {
-		if err := s.exec(ctx, sql, tidyRows); err != nil {
-			return err
-		}
+		batch := &pgx.Batch{}
+		batch.Queue(`SELECT set_config('lock_timeout', '2s', true)`) // until the end of the batch, which is a transaction
+		batch.Queue(sql, tidyRows)
+		err = errors.Join(err, domainError(s.db.SendBatch(ctx, batch).Close(), nil))
 	}
-	return nil
+	return err
 }
 
 // RelayRan records that the relay has finished a run.

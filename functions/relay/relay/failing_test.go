@@ -1,9 +1,11 @@
 package relay_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/insights-onprem/cost-sources/shared/events"
 	"github.com/insights-onprem/cost-sources/shared/sources"
@@ -105,4 +107,47 @@ func TestOneCannotBeAsked(t *testing.T) {
 		strings.Repeat("a", 300<<10))
 	f.want("the others", []string{"source.update sources/2 1 1", "source.update sources/3 1 1"}, f.ping(503))
 	f.wantCounts(map[string]int{ran: 1})
+}
+
+// hold has somebody lock rows who does not come back.
+func (f fixture) hold(sql string) {
+	f.Helper()
+	tx, err := f.sql.Begin(f.Context())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(f.Context())) })
+	if _, err := tx.Exec(f.Context(), sql); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// TestOneIsLocked: nor one whose row somebody has locked for long.
+func TestOneIsLocked(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	f.crowd(3)
+	f.exec(`UPDATE sources.source SET next_attempt_at = next_attempt_at - interval '1 hour' WHERE id = 1`)
+	f.hold(`SELECT FROM sources.source WHERE id = 1 FOR NO KEY UPDATE`)
+	f.want("the others", []string{"source.update sources/2 1 1", "source.update sources/3 1 1"}, f.ping(204))
+	f.wantCounts(map[string]int{ran: 1})
+}
+
+// TestTidyWaitsForNobody: what cannot be forgotten now, as somebody has it locked, keeps nothing from being sent, nor
+// anything else from being forgotten.
+func TestTidyWaitsForNobody(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	f.crowd(1)
+	f.leaveToForget()
+	f.exec(`INSERT INTO sources.outbox_lease (source_id, owner, until) VALUES (9, gen_random_uuid(), now() - interval '1 hour')`)
+	f.hold(`DELETE FROM sources.idempotency_key`)
+	begun := time.Now()
+	f.want("what is due", []string{"source.update sources/1 1 1"}, f.ping(503))
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("the ping took %s", took)
+	}
+	f.wantCounts(map[string]int{"sources.outbox_lease": 0, forgotten: 1})
 }

@@ -27,9 +27,10 @@ type Config struct {
 // Validate reports the variables that cannot be.
 func (c Config) Validate() error { return errors.Join(c.Database.Validate(), c.Outbox.Validate()) }
 
-// One ping is bounded: it has events.HandleWithin, of which a drain that does not come to an end leaves
-// enough for what follows.
+// One ping is bounded: it has events.HandleWithin, of which no part that does not come to an end takes what the
+// others need.
 const (
+	tidyWithin    = 20 * time.Second
 	drainWithin   = 30 * time.Second
 	repairWithin  = 12 * time.Second
 	maxRepairs    = 1000 // sources asked again by one ping
@@ -55,7 +56,7 @@ func New(db *store.Store, dispatcher *outbox.Dispatcher) http.Handler {
 // they show in the outbox's depth and age, and one that fails for ever must not make the relay look dead.
 // Where the sink is away, or a part could not be done at all, it has not run.
 func (r relay) run(ctx context.Context, _ cloudevents.Event) error {
-	parts := []error{r.db.Tidy(ctx), r.drain(ctx), r.repair(ctx)}
+	parts := []error{r.tidy(ctx), r.drain(ctx), r.repair(ctx)}
 	r.observe(ctx)
 	err := errors.Join(parts...)
 	if slices.ContainsFunc(parts, isUndone) {
@@ -67,6 +68,12 @@ func (r relay) run(ctx context.Context, _ cloudevents.Event) error {
 // isUndone: more than single sources failed.
 func isUndone(err error) bool {
 	return err != nil && !errors.Is(err, outbox.ErrUnsent) || errors.Is(err, outbox.ErrAway)
+}
+
+func (r relay) tidy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tidyWithin)
+	defer cancel()
+	return r.db.Tidy(ctx)
 }
 
 func (r relay) drain(ctx context.Context) error {
