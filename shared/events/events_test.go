@@ -8,8 +8,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
@@ -174,6 +176,22 @@ func TestHandleHeader(t *testing.T) {
 	h.ServeHTTP(w, r)
 	if w.Code != http.StatusUnprocessableEntity {
 		t.Errorf("an attribute without a name is answered %d, want 422", w.Code)
+	}
+}
+
+// TestHandleBrokenOff: a connection that fails says nothing about the event, which is to come again.
+func TestHandleBrokenOff(t *testing.T) {
+	t.Parallel()
+
+	h := events.Handle(func(context.Context, cloudevents.Event) error { return nil })
+	for _, failed := range []error{io.ErrUnexpectedEOF, os.ErrDeadlineExceeded} {
+		r := httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader(`{"source_id":`), iotest.ErrReader(failed)))
+		r.Header = http.Header{"Ce-Specversion": {"1.0"}, "Ce-Id": {"1"}, "Ce-Source": {"s"}, "Ce-Type": {"t"}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusServiceUnavailable {
+			t.Errorf("half an event (%v) is answered %d, want 503", failed, w.Code)
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 package events
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -63,7 +65,14 @@ func read(w http.ResponseWriter, r *http.Request) (_ *cloudevents.Event, err err
 			err = &sources.Error{Kind: sources.Invalid, Msg: "The request holds no CloudEvent.", Err: fmt.Errorf("panic: %v", p)}
 		}
 	}()
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, &sources.Error{Kind: sources.Invalid, Msg: "The event is too large.", Err: err}
+	}
+	if err != nil { // of the connection, which says nothing about the event
+		return nil, &sources.Error{Kind: sources.Unavailable, Msg: "The event did not arrive whole.", Err: err}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	message := cehttp.NewMessageFromHttpRequest(r)
 	if message.ReadEncoding() == binding.EncodingBatch {
 		return nil, sources.Invalidf("", "Batches are not taken.")
