@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -101,5 +102,40 @@ func TestChecksBeforeEachSend(t *testing.T) {
 		if n, err := d.SendUnder(t.Context(), 1, events, time.Now().Add(left)); n != want || err != nil {
 			t.Errorf("with %s left %d events were sent (%v), want %d", left, n, err, want)
 		}
+	}
+}
+
+// TestChecksAfterTheDatabase: nor is what comes after an event that the database took its time to remove.
+func TestChecksAfterTheDatabase(t *testing.T) {
+	t.Parallel()
+
+	db, sql := storetest.Open(t, "relay")
+	fill(t, sql, []int64{1}, 2)
+	until := time.Now().Add(5 * time.Second)
+	sink := newRecorder(func(n int, _ int64, _ *http.Request) int {
+		if n == 1 {
+			tx, err := sql.Begin(t.Context())
+			if err != nil {
+				t.Error(err)
+				return http.StatusInternalServerError
+			}
+			if _, err := tx.Exec(t.Context(), `SELECT FROM sources.outbox FOR UPDATE`); err != nil {
+				t.Error(err)
+			}
+			time.AfterFunc(2*time.Second, func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+		}
+		return http.StatusAccepted
+	})
+	d := startAt(t, db, sink, nil)
+	_, events, err := db.Lease(t.Context(), 1, uuid.NewString(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := d.SendUnder(t.Context(), 1, events, until)
+	if n != 1 || err != nil {
+		t.Errorf("%d events were sent (%v), want no second one with %s left", n, err, time.Until(until))
+	}
+	if left := count(t, sql, "sources.outbox"); left != 1 {
+		t.Errorf("%d events are left, want the second one", left)
 	}
 }

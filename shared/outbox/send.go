@@ -72,15 +72,16 @@ func (s sending) turn(ctx context.Context) (sent int, more bool, err error) {
 // sendUntil sends events, each before the next, while there is time for it under the lease. It returns the sequence of
 // the last that the sink has accepted, which is still to be removed; 0 where there is none.
 func (s sending) sendUntil(ctx, longer context.Context, events []store.Queued, until time.Time) (sent int, last int64, err error) {
+	hasTime := func() bool { return time.Until(until) >= sendWithin } // the lease might run out while an event is sent
 	for _, e := range events {
-		if time.Until(until) < sendWithin {
-			break // the lease might run out while this one is sent; the next turn has a new one
-		}
-		if last > 0 { // before the next is sent: a repetition must not come behind it
+		if last > 0 && hasTime() { // before the next is sent: a repetition must not come behind it
 			if err := s.db.Sent(longer, s.sourceID, last); err != nil {
 				return sent, last, err
 			}
 			last = 0
+		}
+		if !hasTime() { // the database may have taken it; the next turn has a new lease
+			break
 		}
 		accepted, err := s.sendOne(ctx, longer, e)
 		if err != nil {
