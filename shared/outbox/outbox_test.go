@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -245,6 +246,36 @@ func TestRefused(t *testing.T) {
 	}
 	if more, err := relay.Release(t.Context(), src.ID, "00000000-0000-0000-0000-000000000000", 0); more || err != nil {
 		t.Errorf("events wait (%v, %v), want none but the parked one", more, err)
+	}
+}
+
+// TestRefusedWithOddText: what the sink says to it does not keep an event from being set aside.
+func TestRefusedWithOddText(t *testing.T) {
+	t.Parallel()
+
+	for name, text := range map[string]string{
+		"another encoding": "ung\xfcltig", "a NUL": "a\x00b", "longer than is read": "x" + strings.Repeat("ü", 600),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			db, sql := storetest.Open(t, "relay")
+			fill(t, sql, []int64{1}, 2)
+			sink := newRecorder(func(int, int64, *http.Request) int { return http.StatusAccepted })
+			d := startAt(t, db, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Ce-Sequence") == "1" {
+					http.Error(w, text, http.StatusBadRequest)
+					return
+				}
+				sink.ServeHTTP(w, r)
+			}), nil)
+			if err := d.Drain(t.Context()); err != nil {
+				t.Errorf("Drain() = %v, want the refused event set aside", err)
+			}
+			if parked, all := count(t, sql, "sources.outbox WHERE parked_at IS NOT NULL"), count(t, sql, "sources.outbox"); parked != 1 || all != 1 {
+				t.Errorf("%d of %d events are parked, want the first one, and the second sent", parked, all)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
@@ -58,7 +59,11 @@ const removeSent = `DELETE FROM sources.outbox WHERE source_id = $1 AND sequence
 
 // Park sets an event aside that the sink refuses for good. sources.health counts it until a person has
 // looked at it; the later events of the source go on.
+//
+// The reason is what the sink said, perhaps cut off in the middle of a character. PostgreSQL takes no text that is not
+// UTF-8 or holds a NUL, and an event that cannot be parked would hold up the later ones for ever.
 func (s *Store) Park(ctx context.Context, sourceID, sequence int64, reason string) error {
+	reason = strings.ReplaceAll(strings.ToValidUTF8(reason, "\uFFFD"), "\x00", "\uFFFD")
 	return s.exec(ctx, `
 		UPDATE sources.outbox SET parked_at = now(), parked_reason = $3
 		WHERE source_id = $1 AND sequence = $2`, sourceID, sequence, reason)
