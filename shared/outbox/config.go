@@ -7,7 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+
+	"github.com/insights-onprem/cost-sources/shared/events"
 )
 
 // Config is what a SinkBinding injects: where events go, what is to be set on them, who vouches for the sink.
@@ -34,12 +41,35 @@ type Overrides struct {
 	Extensions map[string]string `json:"extensions"`
 }
 
-// Decode reads the JSON that a SinkBinding injects, which may be empty.
+// Decode reads the JSON that a SinkBinding injects, which may be empty. It refuses what no event can have, of which
+// every single one would be parked, and what would take from all events what they are told apart and ordered by.
 func (o *Overrides) Decode(text string) error {
 	if text == "" {
 		return nil
 	}
-	return json.Unmarshal([]byte(text), o)
+	if err := json.Unmarshal([]byte(text), o); err != nil {
+		return err
+	}
+	for name, value := range o.Extensions {
+		if err := checkExtension(name, value); err != nil {
+			return fmt.Errorf("extension %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func checkExtension(name, value string) error {
+	attributes := cloudevents.EventContextV1{}
+	if err := attributes.SetExtension(name, value); err != nil { // also where it is an attribute of every CloudEvent
+		return err
+	}
+	switch {
+	case slices.Contains(events.Extensions, strings.ToLower(name)):
+		return errors.New("the events have it already")
+	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
+		return errors.New("a control character, which no HTTP header can have")
+	}
+	return nil
 }
 
 // Roots are certificate authorities that are trusted besides those of the system.

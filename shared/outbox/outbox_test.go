@@ -348,7 +348,11 @@ func TestConfig(t *testing.T) {
 			t.Errorf("K_SINK=%s: %v", url, err)
 		}
 	}
-	for text, valid := range map[string]bool{"": true, `{"extensions":{"a":"b"}}`: true, "x": false} {
+	for text, valid := range map[string]bool{
+		"": true, `{"extensions":{"a":"b"}}`: true, `{"extensions":{"Environment":"größer"}}`: true, "x": false,
+		`{"extensions":{"my-env":"b"}}`: false, `{"extensions":{"":"b"}}`: false, `{"extensions":{"type":"b"}}`: false,
+		`{"extensions":{"a":"b\nc"}}`: false, `{"extensions":{"Sequence":"1"}}`: false, `{"extensions":{"partitionkey":"1"}}`: false,
+	} {
 		var o outbox.Overrides
 		if err := o.Decode(text); (err == nil) != valid {
 			t.Errorf("K_CE_OVERRIDES=%s: %v", text, err)
