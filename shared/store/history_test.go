@@ -85,6 +85,34 @@ func TestEqualFailuresAreOneStage(t *testing.T) {
 	}
 }
 
+// TestSinceWhen: what is pending or failed grows older while it is changed, or tried in vain, again.
+func TestSinceWhen(t *testing.T) {
+	t.Parallel()
+
+	db, sql := openAPI(t)
+	src := addSource(t, db, sources.Source{Name: "a"})
+	change := func() {
+		src = save(t, db, src.ID, func(src *sources.Source) {
+			src.SetCluster("c")
+			src.Attach()
+		})
+	}
+	failing := func() { fail(t, db, src, "in the way") }
+	for _, tt := range []struct {
+		column string
+		again  func()
+	}{{"pending_age", change}, {"failed_age", failing}} {
+		tt.again()
+		execute(t, sql, `UPDATE sources.source SET state_at = state_at - interval '2 hours'`)
+		tt.again()
+		tt.again()
+		var hours float64
+		if err := sql.QueryRow(t.Context(), `SELECT floor(`+tt.column+` / 3600) FROM sources.health`).Scan(&hours); err != nil || hours != 2 {
+			t.Errorf("after 2 hours %s is %v hours (%v)", tt.column, hours, err)
+		}
+	}
+}
+
 func TestHistoryIsBounded(t *testing.T) {
 	t.Parallel()
 

@@ -28,7 +28,7 @@ func newGauges() []gauge {
 		{"sources.pending", "{source}", "Sources that the provisioner is behind with.", func(h store.Health) float64 { return h.SourcesPending }},
 		{"pending.age", "s", "How long the oldest of them has been pending.", func(h store.Health) float64 { return h.PendingAge }},
 		{"sources.failed", "{source}", "Sources whose provider cannot be made.", func(h store.Health) float64 { return h.SourcesFailed }},
-		{"failed.age", "s", "How long the oldest of them has been failed.", func(h store.Health) float64 { return h.FailedAge }},
+		{"failed.age", "s", "How long the oldest of them has been failed, for the same reason.", func(h store.Health) float64 { return h.FailedAge }},
 		{"deletions.undone", "{source}", "Deletions from which something is left to be removed.", func(h store.Health) float64 { return h.DeletionsUndone }},
 		{"deletion.age", "s", "How long ago the oldest of them was made.", func(h store.Health) float64 { return h.DeletionAge }},
 	} {
