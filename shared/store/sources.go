@@ -151,6 +151,8 @@ func (s *Store) SaveSource(ctx context.Context, src *sources.Source, make ...Eve
 	return s.emit(ctx, *src, make)
 }
 
+// saveRow never sets updated_at back: now() is when the transaction began, and one that waited for the row may have begun
+// before the change that it waited for. The times of a source's events are to come in their order.
 func saveRow(b *pgx.Batch, src *sources.Source, events int) {
 	state := sources.Waiting
 	if src.WantsProvider() {
@@ -159,7 +161,7 @@ func saveRow(b *pgx.Batch, src *sources.Source, events int) {
 	b.Queue(`
 		UPDATE sources.source s SET `+remember+`,
 			name = $3, cluster_id = nullif($4, ''), credentials = $5, billing_source = $6, paused = $7,
-			deleted_at = $8, updated_at = now(),
+			deleted_at = $8, updated_at = greatest(now(), updated_at),
 			generation = generation + 1, sequence = sequence + $9, state = $10, reason = '', attempts = 0,
 			state_at = now(), next_attempt_at = now() + $11::interval,
 			ros_cleaned_at = $12, ros_rechecked_at = $13
