@@ -11,8 +11,13 @@ import (
 
 // silence is after what time without a record, and without an error, a partition holds no more: what
 // is missing up to its end are a transaction's marks or records that were deleted. It is longer than a
-// fetch can go without an answer or an error.
-const silence = 12 * time.Second
+// fetch can go without an answer or an error. That alone does not say that the partition was read: of a broker that
+// does not lead it sarama says nothing, and asks again and again. So the leader is asked once, and what there is then
+// comes within settle.
+const (
+	silence = 12 * time.Second
+	settle  = 1500 * time.Millisecond
+)
 
 // A Reader reads a topic, or a part of it, to the end that it had when the reader was opened.
 type Reader struct {
@@ -111,6 +116,7 @@ func (r *Reader) eachOf(ctx context.Context, p part, do func(*sarama.ConsumerMes
 	}
 	defer consumer.Close()
 	var trouble error // which the consumer has not got over yet
+	wait := silence
 	for {
 		select {
 		case record, open := <-consumer.Messages():
@@ -120,7 +126,7 @@ func (r *Reader) eachOf(ctx context.Context, p part, do func(*sarama.ConsumerMes
 			case record.Offset >= p.end:
 				return nil
 			}
-			trouble = nil
+			trouble, wait = nil, silence
 			if err := do(record); err != nil || record.Offset == p.end-1 {
 				return err
 			}
@@ -128,8 +134,14 @@ func (r *Reader) eachOf(ctx context.Context, p part, do func(*sarama.ConsumerMes
 			if open {
 				trouble = err
 			}
-		case <-time.After(silence):
-			return trouble
+		case <-time.After(wait):
+			if trouble == nil {
+				trouble = r.isLed(p)
+			}
+			if trouble != nil || wait == settle {
+				return trouble
+			}
+			wait = settle
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -142,4 +154,28 @@ func lastError(consumer sarama.PartitionConsumer, last error) error {
 		last = err
 	}
 	return last
+}
+
+// isLed reports why a partition cannot be read now. It asks for what is behind the end, which nobody has deleted.
+func (r *Reader) isLed(p part) error {
+	leader, err := r.client.Leader(r.topic, p.partition)
+	if err != nil {
+		return fmt.Errorf("kafka: leader of %s/%d: %w", r.topic, p.partition, err)
+	}
+	request := &sarama.FetchRequest{Version: 4, MaxBytes: 1} // the oldest version that every broker has
+	request.AddBlock(r.topic, p.partition, p.end, 1, -1)
+	response, err := leader.Fetch(request)
+	if err == nil {
+		block := response.GetBlock(r.topic, p.partition)
+		switch {
+		case block == nil:
+			err = sarama.ErrIncompleteResponse
+		case block.Err != sarama.ErrNoError:
+			err = block.Err
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: reading %s/%d: %w", r.topic, p.partition, err)
+	}
+	return nil
 }
