@@ -279,6 +279,29 @@ func TestRefusedWithOddText(t *testing.T) {
 	}
 }
 
+// TestBrokenOff: the status says what became of an event, also where what follows it breaks off.
+func TestBrokenOff(t *testing.T) {
+	t.Parallel()
+
+	db, sql := storetest.Open(t, "relay")
+	fill(t, sql, []int64{1}, 2)
+	d := startAt(t, db, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusAccepted
+		if r.Header.Get("Ce-Sequence") == "1" {
+			status = http.StatusBadRequest
+		}
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "half")
+	}), nil)
+	if err := d.Drain(t.Context()); err != nil {
+		t.Errorf("Drain() = %v, want one event parked and one accepted", err)
+	}
+	if parked, all := count(t, sql, "sources.outbox WHERE parked_at IS NOT NULL"), count(t, sql, "sources.outbox"); parked != 1 || all != 1 {
+		t.Errorf("%d of %d events are parked, want the first one, and the second sent", parked, all)
+	}
+}
+
 // TestTriedAgain: whatever else the sink answers, the event is sent again until it is taken.
 func TestTriedAgain(t *testing.T) {
 	t.Parallel()

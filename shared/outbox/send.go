@@ -146,10 +146,8 @@ func (d *Dispatcher) post(ctx context.Context, event cloudevents.Event) error {
 		return fmt.Errorf("sink: %w", err)
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<10)) // so that the connection can be used again
-	if err != nil {
-		return fmt.Errorf("sink: %w", err)
-	}
+	// So that the connection can be used again. Where it breaks off, the status says all the same what became of the event.
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 	switch status := response.StatusCode; {
 	case status/100 == 2:
 		return nil
