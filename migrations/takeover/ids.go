@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/insights-onprem/cost-sources/shared/store"
+	"github.com/insights-onprem/cost-sources/shared/sources"
 )
 
 // Off is what is said instead of an address where there is no ROS.
@@ -31,15 +31,10 @@ func Prepare(ctx context.Context, databaseURL, rosURL string) (highest int64, er
 		return 0, fmt.Errorf("ROS_DATABASE_URL: nothing was changed, as the source ids that ROS knows could not be read; "+
 			"mend that, or say %s where there is no ROS: %w", Off, err)
 	}
-	if highest > store.MaxLift {
-		return 0, fmt.Errorf("ROS_DATABASE_URL: nothing was changed, as ROS knows a source %w; remove what it has of that", tooHigh(highest))
+	if err := sources.CheckSeen(highest); err != nil {
+		return 0, fmt.Errorf("ROS_DATABASE_URL: nothing was changed, as ROS knows a source %w; remove what it has of that", err)
 	}
 	return highest, nil
-}
-
-// tooHigh is the error of an id that new ones cannot be above.
-func tooHigh(id int64) error {
-	return fmt.Errorf("%d, which leaves too few ids: beyond %d something else than Koku or us has given it", id, store.MaxLift)
 }
 
 func needsNoROS(ctx context.Context, databaseURL string) error {
@@ -111,11 +106,11 @@ func lift(ctx context.Context, tx pgx.Tx, above int64) error {
 	var seen int64
 	err = tx.QueryRow(ctx, `
 		SELECT greatest($1::bigint, (SELECT max(source_id) FROM public.api_sources), (SELECT max(id) FROM sources.source))`, above).Scan(&seen)
-	if err == nil && seen > store.MaxLift {
-		err = fmt.Errorf("there is a source %w", tooHigh(seen))
-	}
 	if err != nil {
 		return err
+	}
+	if err := sources.CheckSeen(seen); err != nil {
+		return fmt.Errorf("there is a source %w", err)
 	}
 	_, err = tx.Exec(ctx, `
 		WITH needed (sequence, id) AS (

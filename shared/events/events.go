@@ -27,9 +27,6 @@ const (
 // Source is the CloudEvents source of all of them.
 const Source = "/api/cost-management/v1/sources"
 
-// Extensions are the attributes of ours that events have beside those of every CloudEvent.
-var Extensions = []string{"partitionkey", "sequence", "orgid", "traceparent", "repair"}
-
 // Data is what an event carries. Nothing in it is acted on: it tells people and other consumers what
 // happened, and our own functions which row to look at.
 type Data struct {

@@ -13,8 +13,6 @@ import (
 	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
-
-	"github.com/insights-onprem/cost-sources/shared/events"
 )
 
 // Config is what a SinkBinding injects: where events go, what is to be set on them, who vouches for the sink.
@@ -58,13 +56,16 @@ func (o *Overrides) Decode(text string) error {
 	return nil
 }
 
+// ours are the attributes that our events have beside those of every CloudEvent (contract section 4).
+var ours = []string{"partitionkey", "sequence", "orgid", "traceparent", "repair"}
+
 func checkExtension(name, value string) error {
 	attributes := cloudevents.EventContextV1{}
 	if err := attributes.SetExtension(name, value); err != nil { // also where it is an attribute of every CloudEvent
 		return err
 	}
 	switch {
-	case slices.Contains(events.Extensions, strings.ToLower(name)):
+	case slices.Contains(ours, strings.ToLower(name)):
 		return errors.New("the events have it already")
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
 		return errors.New("a control character, which no HTTP header can have")

@@ -114,8 +114,8 @@ func (d *Dispatcher) enqueue(h hint) {
 	}
 }
 
-// Stop has what is in flight, and what has been woken already, sent until ctx ends. What is left then
-// stays in the outbox.
+// Stop has what is in flight, and what has been woken already, sent until ctx ends. What is left then, and what waits to be
+// tried again, stays in the outbox for the relay.
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.stop()
 	late := context.AfterFunc(ctx, d.abandon)

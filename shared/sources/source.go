@@ -5,6 +5,7 @@ package sources
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -254,6 +255,16 @@ func ParseUUID(s string) (uuid string, ok bool) {
 
 // IsID reports whether s is written as an id is. One that is too great for ParseID is that of nothing.
 func IsID(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// CheckSeen reports an id, seen in somebody else's data, that new ones cannot be above: of the 2,147,483,647 that there are
+// it leaves too few.
+func CheckSeen(id int64) error {
+	const most = 2_000_000_000
+	if id <= most {
+		return nil
+	}
+	return fmt.Errorf("%d, which leaves too few ids: beyond %d something else than Koku or us has given it", id, most)
+}
 
 // ParseID reads a decimal id: digits only, and no more than a column of type integer holds.
 func ParseID(s string) (id int64, ok bool) {

@@ -3,17 +3,16 @@ package store
 import (
 	"context"
 	"fmt"
-)
 
-// MaxLift is the greatest number that ids are lifted above: of the 2,147,483,647 that there are, enough have to be left.
-const MaxLift = 2_000_000_000
+	"github.com/insights-onprem/cost-sources/shared/sources"
+)
 
 // LiftIDs has every id that is given to a source or an application from now on be greater than above. It never lowers
 // what the next id would be: running it again, or with less, changes nothing. Nobody is given an id meanwhile, as the
 // tables are locked until the end of the transaction: an INSERT waits for that lock before it asks for an id.
 func (s *Store) LiftIDs(ctx context.Context, above int64) error {
-	if above > MaxLift {
-		return fmt.Errorf("an id %d has been seen, which leaves too few: beyond %d something else than us has given it", above, MaxLift)
+	if err := sources.CheckSeen(above); err != nil {
+		return fmt.Errorf("there has been a source %w", err)
 	}
 	return s.InTx(ctx, func(tx *Store) error {
 		if err := tx.exec(ctx, boundWaiting); err != nil {
