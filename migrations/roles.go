@@ -102,7 +102,8 @@ func allRoles() (roles []string) {
 
 // giveTenants has the provisioner make tenants, and work on those that are there.
 func giveTenants(ctx context.Context, tx pgx.Tx) error {
-	for _, give := range []func(context.Context, pgx.Tx) error{giveCreate, joinKoku, giveCostModels, giveOldTenants} {
+	// As a member of Koku's role the provisioner makes schemas already, and nobody has to be able to let it.
+	for _, give := range []func(context.Context, pgx.Tx) error{joinKoku, giveCreate, giveCostModels, giveOldTenants} {
 		if err := give(ctx, tx); err != nil {
 			return err
 		}
@@ -176,9 +177,9 @@ func grantOwner(owner string) string {
 	return "GRANT " + pgx.Identifier{owner}.Sanitize() + " TO " + provisionerRole
 }
 
-// CheckRoles looks whether Roles can let the provisioner work on what is Koku's, and changes nothing. Its error is a
-// *MisfitError with who may do so and how, or why it could not look. Where the functions get no roles of their own,
-// there is nothing to look for.
+// CheckRoles looks whether Roles can let us work on what is the provisioner's, and the provisioner on what is Koku's,
+// and changes nothing. Its error says who may do so and how, of Koku's a *MisfitError, or why it could not look. Where
+// the functions get no roles of their own, there is nothing to look for.
 func CheckRoles(ctx context.Context, databaseURL string) error {
 	conn, err := pgx.Connect(ctx, databaseURL)
 	if err != nil {
@@ -208,7 +209,30 @@ func CheckRoles(ctx context.Context, databaseURL string) error {
 	if len(findings) > 0 {
 		return &MisfitError{Findings: findings}
 	}
-	return nil
+	return checkMember(ctx, conn)
+}
+
+// checkMember: the roles may have been made by somebody else, for another database of the same server. Koku's own role needs
+// not be one (roles.sql says why).
+func checkMember(ctx context.Context, conn *pgx.Conn) error {
+	var member bool
+	var grant string
+	err := conn.QueryRow(ctx, `
+		SELECT pg_has_role(current_user, oid, 'USAGE') OR to_regclass('public.django_migrations') IS NOT NULL
+				AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('public.api_provider')),
+			format('GRANT %I TO %I;', rolname, current_user)
+		FROM pg_roles WHERE rolname = $1`, provisionerRole).Scan(&member, &grant)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && member {
+		return nil // whoever makes a role may join it
+	}
+	if err != nil {
+		return wrap("look at the provisioner's role", err)
+	}
+	may, err := mayGrant(ctx, conn, provisionerRole)
+	if err != nil || may {
+		return err
+	}
+	return fmt.Errorf("nothing was changed, as the role that migrates has to be a member of the provisioner's: have somebody who may run: %s", grant)
 }
 
 // mayGrant: until PostgreSQL 16, whoever may make roles may give any away but a superuser.

@@ -246,3 +246,34 @@ func TestOldTenant(t *testing.T) {
 		}
 	}
 }
+
+// TestKokusRoleIsEnough: who may act as Koku's role, and pass that on, needs no more than that to have the provisioner
+// make schemas, also where the database is somebody else's.
+func TestKokusRoleIsEnough(t *testing.T) {
+	t.Parallel()
+
+	storetest.Database(t) // with which the roles come
+	address := koku.Database(t)
+	var grant string
+	if err := storetest.Connect(t, address).QueryRow(t.Context(), `SELECT format('GRANT CREATE ON DATABASE %I TO R', current_database())`).Scan(&grant); err != nil {
+		t.Fatal(err)
+	}
+	migrating := koku.Login(t, address, "GRANT "+koku.Role+" TO R WITH ADMIN OPTION", "GRANT cost_sources_provisioner TO R", grant)
+	for _, step := range []func(context.Context, string) error{migrations.CheckRoles, migrations.Public, migrations.Roles} {
+		if err := step(t.Context(), migrating); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCheckMember: who may not act as the provisioner is told so before anything is changed.
+func TestCheckMember(t *testing.T) {
+	t.Parallel()
+
+	storetest.Database(t) // with which the roles come
+	address := koku.Database(t)
+	migrating := koku.Login(t, address, "GRANT "+koku.Role+" TO R WITH ADMIN OPTION")
+	if err := migrations.CheckRoles(t.Context(), migrating); err == nil || !strings.Contains(err.Error(), "GRANT cost_sources_provisioner TO test_") {
+		t.Errorf("CheckRoles() = %v, want the statement that mends it", err)
+	}
+}
