@@ -12,7 +12,7 @@ help: ## this list
 run: ## all functions on one port, with a PostgreSQL and a Kafka broker of their own (PORT, DATA_DIR, DATABASE_URL, KAFKA_BROKERS)
 	@go build -o bin/dev ./functions/dev && exec bin/dev
 
-test: check test-manifests ## all that CI runs; brings its own PostgreSQL and Apache Kafka (KAFKA=embedded: without Java; TEST_DATABASE_URL, KAFKA_BROKERS: others)
+test: check test-manifests ## what CI runs first; brings its own PostgreSQL and Apache Kafka (KAFKA=embedded: without Java; TEST_DATABASE_URL, KAFKA_BROKERS: others)
 	go test -race -shuffle=on -count=1 -timeout 40m ./...
 
 test-manifests: ## whether a cluster would take what knative/ brings, without one: rendered, decoded strictly, held to our rules

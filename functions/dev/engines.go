@@ -56,7 +56,10 @@ func startEngines(ctx context.Context, cfg config) (_ *engines, err error) {
 	if err := rostest.Load(ctx, e.rosURL); err != nil {
 		return nil, fmt.Errorf("ROS_DATABASE_URL: %w", err)
 	}
-	return e, localknative.Topics(ctx, e.brokers, map[string]int32{cfg.Topic: 3, cfg.deadTopic(): 1})
+	if err := localknative.Topics(ctx, e.brokers, map[string]int32{cfg.Topic: 3, cfg.deadTopic(): 1}); err != nil {
+		return nil, fmt.Errorf("KAFKA_BROKERS: %w", err)
+	}
+	return e, nil
 }
 
 // migrate makes the tables, and the roles that the functions have when they are deployed. On a server of somebody

@@ -127,6 +127,7 @@ func TestRefusesToStart(t *testing.T) {
 		"port taken":         {fmt.Sprintf("PORT=%d", port), fmt.Sprintf("PORT: listen tcp 127.0.0.1:%d: bind: address already in use", port)},
 		"port no number":     {"PORT=http", "PORT"},
 		"folder in use":      {"DATA_DIR=" + used, "DATA_DIR: another process uses " + used},
+		"no broker there":    {"KAFKA_BROKERS=127.0.0.1:1", "KAFKA_BROKERS: "},
 		"folder is a file":   {"DATA_DIR=" + file, "DATA_DIR: "},
 		"database not there": {"DATABASE_URL=postgres://nobody@127.0.0.1:1/x", "DATABASE_URL: "},
 	} {
