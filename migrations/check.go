@@ -116,6 +116,8 @@ func (t sharedTable) compare(found foundTable) (findings []string) {
 			wrong(" has no column %s: run the migrations of a Koku that has it", want.name)
 		case !fits(have.Kind, want.kind):
 			wrong(".%s is of type %s instead of %s: run Koku's migrations, or ask for a release that knows this Koku", want.name, have.Kind, want.kind)
+		case want.null && have.NotNull:
+			wrong(".%s may not be null, which it is at times for what the functions write: run Koku's migrations, or ask for a release that knows this Koku", want.name)
 		case want.uniq && !have.UniqueAlone:
 			wrong(".%s is not unique by itself, which ON CONFLICT relies on: run Koku's migrations, or remove doubles and add the unique constraint", want.name)
 		}

@@ -55,6 +55,8 @@ func TestCheckShared(t *testing.T) {
 			[]string{"public.api_customer.region may not be null"}},
 		{"one that we leave empty", `ALTER TABLE public.api_sources ALTER auth_header SET NOT NULL`,
 			[]string{"public.api_sources.auth_header may not be null"}},
+		{"one that takes no null any more", `ALTER TABLE public.api_customer ALTER account_id SET NOT NULL`,
+			[]string{"public.api_customer.account_id may not be null"}},
 		{"new columns that need no filling", `
 			ALTER TABLE public.api_customer ADD region text NOT NULL DEFAULT '', ADD number integer GENERATED ALWAYS AS IDENTITY;
 			ALTER TABLE public.reporting_common_costusagereportmanifest ADD size integer NOT NULL`, nil},

@@ -17,8 +17,8 @@ type sharedTable struct {
 
 // A sharedColumn is a column of one.
 type sharedColumn struct {
-	name, kind   string // kind as format_type writes it
-	filled, uniq bool   // every INSERT of ours gives it; ON CONFLICT relies on it
+	name, kind         string // kind as format_type writes it
+	filled, uniq, null bool   // every INSERT of ours gives it; ON CONFLICT relies on it; it has to take a null
 }
 
 // inserts reports whether the functions add rows to t.
@@ -44,7 +44,7 @@ func sharedTables() []sharedTable {
 		}
 		t := &tables[len(tables)-1]
 		t.columns = append(t.columns, sharedColumn{name: fields[1], kind: strings.Join(fields[3:], " "),
-			filled: fields[2] != "-", uniq: fields[2] == "key"})
+			filled: fields[2] != "-", uniq: fields[2] == "key", null: fields[2] == "null"})
 	}
 	return tables
 }
