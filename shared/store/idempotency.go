@@ -58,13 +58,18 @@ func (s *Store) claim(ctx context.Context, key sources.IdempotencyKey) (claimed 
 	batch.Queue(`SET LOCAL lock_timeout TO DEFAULT`)
 	err = s.db.SendBatch(ctx, batch).Close()
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == lockNotAvailable {
-		return false, &sources.Error{Kind: sources.Unavailable, Err: err,
-			Msg: "Another request with this Idempotency-Key is still being answered"}
+		return false, stillAnswered(err)
 	}
 	return claimed, domainError(err, nil)
 }
 
-// kept reads the answer that another request with the key was given.
+func stillAnswered(err error) error {
+	return &sources.Error{Kind: sources.Unavailable, Err: err,
+		Msg: "Another request with this Idempotency-Key is still being answered"}
+}
+
+// kept reads the answer that another request with the key was given. In the moment in which that is forgotten it is
+// Unavailable: sent once more, the request is one with a new key.
 func (s *Store) kept(ctx context.Context, key sources.IdempotencyKey) (answer sources.Answer, err error) {
 	var hash []byte
 	err = s.db.QueryRow(ctx, `
@@ -72,7 +77,7 @@ func (s *Store) kept(ctx context.Context, key sources.IdempotencyKey) (answer so
 		WHERE org_id = $1 AND path = $2 AND key = $3`, key.OrgID, key.Path, key.Key).
 		Scan(&hash, &answer.Status, &answer.Body)
 	if err != nil {
-		return answer, domainError(err, nil)
+		return answer, domainError(err, stillAnswered(err))
 	}
 	if sum := sha256.Sum256(key.Body); !bytes.Equal(hash, sum[:]) {
 		return answer, &sources.Error{Kind: sources.KeyReused, Field: "Idempotency-Key",
