@@ -170,6 +170,7 @@ render() { # [FOLDER]; without one all to stdout
 # What has to be there before anything can be brought.
 check_cluster() {
   local crd secret served
+  "${kubectl[@]}" get --raw /version >/dev/null 2>"$work/error" || die "no cluster is in reach: $(cat "$work/error")"
   for crd in $(needed_crds); do
     served=$("${kubectl[@]}" get crd "$crd" -o 'jsonpath={.spec.versions[?(@.served==true)].name}' 2>"$work/error") ||
       die "the cluster has no $crd; Knative Serving, Eventing and its Kafka sink and source are needed, and what the settings name: $(cat "$work/error")"

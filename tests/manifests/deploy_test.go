@@ -89,7 +89,7 @@ case "$1 $2" in
     esac ;;
   'wait '*)
     [[ $all != *ksvc* || ! -e $STATE/broken ]] || exit 1
-    [[ $all != *job/* || ! -e $STATE/ready ]] || { sleep 0.2; exit 1; } ;;
+    [[ $all != *job/* || ! -e $STATE/ready ]] || exit 1 ;;
   'logs '*) # at work for three waits
     if [[ $all == *--tail* ]]; then echo x >>"$STATE/asked"; [[ $(wc -l <"$STATE/asked") -lt 3 ]] || rm "$STATE/ready"; fi ;;
 esac
