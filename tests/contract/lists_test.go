@@ -64,7 +64,7 @@ func sourceFilters(t *testing.T, s site) {
 		"type=oc": all, "type=OCP": all, "type=AWS": nil, "source_type_id=1,99": all,
 		// Several at once narrow down; what nobody knows is ignored.
 		"filter[name]=Alpha-1&filter[source_ref]=c1&filter[source_type_id]=1": {a}, "filter[name]=Alpha-1&paused=true": nil,
-		"filter[unknown]=x": all, "filter[unknown][eq]=x": all, "filter[unknown][odd]=x": all, "unknown=x": all, "filter[name][eq][more]=x": all,
+		"filter[unknown]=x": all, "filter[unknown][eq]=x": all, "filter[unknown][odd]=x": all, "unknown=x": all, "filter[unknown][eq][more]=x": all,
 		"org_id=filters2": all, "filter[org_id]=filters2": all, "offset=0&limit=3": all,
 	}
 	equal := map[string]map[string][]string{
@@ -148,7 +148,7 @@ func refusedFilters(t *testing.T, s site) {
 	for path, queries := range map[string]map[string]string{
 		"/sources": {
 			"filter=abc": "filter", "filter[name][like]=a": "name", "filter[name][EQ]=a": "name", "filter[type][gt]=a": "type", "filter[uuid]=x": "uuid",
-			"uuid=": "uuid", "filter[uuid][contains]=a": "uuid", "source_type_id=x": "source_type_id", "filter[source_type_id]=": "source_type_id",
+			"filter[name][eq][more]=a": "name", "uuid=": "uuid", "filter[uuid][contains]=a": "uuid", "source_type_id=x": "source_type_id", "filter[source_type_id]=": "source_type_id",
 			"filter[source_type_id][eq]=-1": "source_type_id", "source_type_id=1,x": "source_type_id", "source_type_id=1.0": "source_type_id",
 			"paused=yes": "paused", "filter[paused]=": "paused", "filter[paused][eq]=true,x": "paused", "filter[source_ref][contains]=c": "source_ref",
 			"filter[availability_status][starts_with]=a": "availability_status", "name=%00": "name", "filter[name]=a%00": "name", "filter[source_ref]=%00": "source_ref",
