@@ -38,7 +38,9 @@ func TestReadWhileMadeAnew(t *testing.T) {
 		}
 		read <- answer
 	}()
-	for waiting := false; !waiting; time.Sleep(10 * time.Millisecond) {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for waiting := false; !waiting; <-ticker.C {
 		err := sql.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'sources.source'::regclass)`).Scan(&waiting)
 		if err != nil {
 			t.Fatal(err)

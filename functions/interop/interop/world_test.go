@@ -50,12 +50,7 @@ func setup(t *testing.T) world {
 
 func (w world) start(cfg interop.Config, db *store.Store) (url string) {
 	w.Helper()
-	return w.serve(cfg, db, interop.NewTopic(cfg))
-}
-
-// serve is start with a topic of the test's.
-func (w world) serve(cfg interop.Config, db *store.Store, topic *interop.Topic) (url string) {
-	w.Helper()
+	topic := interop.NewTopic(cfg)
 	wake := w.wake
 	if wake == nil {
 		wake = func(sources.Source) {}

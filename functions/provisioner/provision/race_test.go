@@ -229,10 +229,11 @@ func (f fixture) exec(sql string) {
 // await returns when a query says true.
 func (f fixture) await(sql string, args ...any) {
 	f.Helper()
-	for until := time.Now().Add(time.Minute); !value[bool](f, sql, args...); {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for until := time.Now().Add(time.Minute); !value[bool](f, sql, args...); <-ticker.C {
 		if time.Now().After(until) {
 			f.Fatalf("it never came: %s", sql)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
