@@ -108,7 +108,7 @@ func TestOvertakenRemoval(t *testing.T) {
 		}
 		return tx
 	}
-	const waiting = `SELECT count(*) = $1 FROM pg_locks WHERE NOT granted AND relation = 'public.delayed_celery_tasks'::regclass`
+	const waiting = `SELECT count(*) = $1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
 	first := hold()
 	var removing, queueing sync.WaitGroup
 	removing.Go(func() { f.send(events.ApplicationDeleted, src) })
@@ -181,7 +181,7 @@ func TestClustersSwapped(t *testing.T) {
 			}
 		})
 	}
-	f.await(`SELECT count(*) = 2 FROM pg_locks WHERE NOT granted`)
+	f.await(`SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
 	if err := busy.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
