@@ -15,7 +15,8 @@ type quiet struct{ *testing.T }
 func (quiet) Log(...any)          {}
 func (quiet) Logf(string, ...any) {}
 
-// TestNobodyLeads: what could not be read is not what there is not, although the consumer gets no error.
+// TestNobodyLeads: what could not be read is not what there is not, although the consumer gets no error. The broker is
+// sarama's: a real one cannot be brought to say for so long that it does not lead what its metadata says that it leads.
 func TestNobodyLeads(t *testing.T) {
 	t.Parallel()
 
