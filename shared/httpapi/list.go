@@ -167,11 +167,7 @@ func searchFilters(name string, op sources.Op, plain bool, values []string) ([]s
 		}
 		return []sources.Filter{{Field: name, Op: op, Values: values}}, nil
 	}
-	var all []sources.Filter
-	for word := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		all = append(all, sources.Filter{Field: name, Op: sources.ContainsFold, Values: []string{word}})
-	}
-	return all, nil
+	return []sources.Filter{{Field: name, Op: sources.ContainsAll, Values: strings.Split(strings.Join(values, ","), ",")}}, nil
 }
 
 func equalFilter(name string, op sources.Op, values []string, field Field) ([]sources.Filter, error) {

@@ -112,6 +112,8 @@ func (l *list) condition(f sources.Filter) string {
 		return fmt.Sprintf(`EXISTS (SELECT FROM %s WHERE strpos(%s, want) > 0)`, values, field)
 	case sources.ContainsFold:
 		return fmt.Sprintf(`EXISTS (SELECT FROM %s WHERE strpos(lower(%s), lower(want)) > 0)`, values, field)
+	case sources.ContainsAll:
+		return fmt.Sprintf(`NOT EXISTS (SELECT FROM %s WHERE strpos(lower(%s), lower(want)) = 0)`, values, field)
 	case sources.StartsWith:
 		return fmt.Sprintf(`EXISTS (SELECT FROM %s WHERE starts_with(%s, want))`, values, field)
 	default:

@@ -235,6 +235,20 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
+// TestManyWords: a search for as many words as a query holds is answered, and not only after PostgreSQL has planned it.
+func TestManyWords(t *testing.T) {
+	t.Parallel()
+
+	c, _ := serve(t)
+	for _, name := range []string{"n", "Nx"} {
+		c.Want(t, 201, "POST", "/sources", fmt.Sprintf(`{"name": "%s", "source_type_id": "1"}`, name))
+	}
+	many := strings.Repeat("n,", 4000)
+	if diff := cmp.Diff([]string{"Nx"}, names(c.Want(t, 200, "GET", "/sources?name="+many+"X", ""))); diff != "" {
+		t.Errorf("sources with n and X in their names (-want +got):\n%s", diff)
+	}
+}
+
 // TestLongQueryPages: a query that is taken leads to pages that are, though links write it with more escapes.
 func TestLongQueryPages(t *testing.T) {
 	t.Parallel()
