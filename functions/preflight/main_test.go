@@ -66,7 +66,7 @@ func TestEnvironment(t *testing.T) {
 FAIL  DATABASE_URL                 not the address of a PostgreSQL database
 FAIL  ROS_DATABASE_URL             not the address of a PostgreSQL database
 FAIL  KAFKA_BROKERS                "kafka" is no host:port
-FAIL  AUTH_MODE                    GATEWAY_SECRET: one secret, or two with a comma and no blank between them, and no newline behind
+FAIL  AUTH_MODE                    GATEWAY_SECRET: one secret, or two with a comma and no blank between them, and no newline
 FAIL  KRUIZE_URL                   an http or https URL without query and fragment, or empty where there is no Kruize
 FAIL  OTEL_EXPORTER_OTLP_ENDPOINT  an http or https URL, or empty where there is no collector
 `, "\n")

@@ -58,14 +58,19 @@ func (c Config) validateIdentity() error {
 	switch {
 	case len(c.GatewaySecret) == 0 && !c.AllowDirectIdentity:
 		return errors.New("GATEWAY_SECRET: required, unless ALLOW_DIRECT_IDENTITY is true")
-	case len(c.GatewaySecret) > 2 || slices.ContainsFunc(c.GatewaySecret, isPadded):
-		return errors.New("GATEWAY_SECRET: one secret, or two with a comma and no blank between them, and no newline behind")
+	case len(c.GatewaySecret) > 2 || slices.ContainsFunc(c.GatewaySecret, isUnsent):
+		return errors.New("GATEWAY_SECRET: one secret, or two with a comma and no blank between them, and no newline")
 	}
 	return nil
 }
 
 // isPadded: nobody sends what is empty, or has a blank or newline at an end, as headers lose theirs on the way.
 func isPadded(s string) bool { return s == "" || strings.TrimSpace(s) != s }
+
+// isUnsent: no header carries such a secret, of two lines for example, so nobody who sends it is let in.
+func isUnsent(s string) bool {
+	return isPadded(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
 
 // isAddress: paths are put behind it, so nothing may follow its own path.
 func isAddress(s string) bool {

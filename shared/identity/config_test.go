@@ -43,6 +43,7 @@ func TestValidateIdentity(t *testing.T) {
 		"empty secret":         {func(c *identity.Config) { c.GatewaySecret = []string{""} }, "GATEWAY_SECRET"},
 		"secret after a blank": {func(c *identity.Config) { c.GatewaySecret = []string{"a", " b"} }, "GATEWAY_SECRET"},
 		"secret of a file":     {func(c *identity.Config) { c.GatewaySecret = []string{"a\n"} }, "GATEWAY_SECRET"},
+		"secret of two lines":  {func(c *identity.Config) { c.GatewaySecret = []string{"a\nb"} }, "GATEWAY_SECRET"},
 		"three secrets":        {func(c *identity.Config) { c.GatewaySecret = []string{"a", "b", "c"} }, "GATEWAY_SECRET"},
 		"no mode":              {func(c *identity.Config) { c.AuthMode = "" }, "AUTH_MODE"},
 		"unknown mode":         {func(c *identity.Config) { c.AuthMode = "JWT" }, "AUTH_MODE"},
