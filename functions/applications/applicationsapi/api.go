@@ -132,11 +132,14 @@ func attachTo(ctx context.Context, tx *store.Store, raw []byte) (src sources.Sou
 	if err != nil {
 		return src, err
 	}
-	src, err = edit(ctx, tx, identity.OrgID(ctx), sources.Ref{ID: sourceID}, func(src *sources.Source) ([]store.EventFunc, error) {
-		return attach(src, extra)
-	})
-	if sources.KindOf(err) == sources.NotFound {
-		return src, sources.NotFoundf("Source %d not found", sourceID)
+	id, ok := sources.ParseID(sourceID)
+	if ok {
+		src, err = edit(ctx, tx, identity.OrgID(ctx), sources.Ref{ID: id}, func(src *sources.Source) ([]store.EventFunc, error) {
+			return attach(src, extra)
+		})
+	}
+	if !ok || sources.KindOf(err) == sources.NotFound {
+		return src, sources.NotFoundf("Source %s not found", sourceID)
 	}
 	return src, err
 }

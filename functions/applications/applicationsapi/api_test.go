@@ -79,6 +79,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"null source", `{"source_id": null}`, "400 source_id: This field may not be null."},
 		{"unknown source", `{"source_id": "23"}`, "404 <nil>: Source 23 not found"},
 		{"source beyond all ids", `{"source_id": 99999999999999999999}`, "404 <nil>: Source 99999999999999999999 not found"},
+		{"extra before a source beyond all ids", `{"source_id": 99999999999999999999, "extra": "x"}`, `400 extra: Expected a dictionary of items but got type "str".`},
 		{"another organization's source", fmt.Sprintf(`{"source_id": %d}`, foreign), fmt.Sprintf("404 <nil>: Source %d not found", foreign)},
 		{"another type", `{"source_id": "1", "application_type_id": 2}`, "400 application_type_id: Only application_type_id '0' (cost-management) is supported"},
 		{"extra is no object", fmt.Sprintf(`{"source_id": %d, "extra": "x"}`, id), `400 extra: Expected a dictionary of items but got type "str".`},

@@ -30,25 +30,17 @@ func viewOf(src sources.Source) view {
 }
 
 // readSourceID reads which source a POST is about, and refuses a type of application that there is not.
-func readSourceID(b httpapi.Body) (int64, error) {
-	text, ok, err := b.ID("source_id")
-	if err != nil {
-		return 0, err
+func readSourceID(b httpapi.Body) (string, error) {
+	id, ok, err := b.ID("source_id")
+	switch {
+	case err != nil:
+		return "", err
+	case !ok:
+		return "", sources.Invalidf("source_id", "This field is required.")
+	case !sources.IsID(id):
+		return "", sources.Invalidf("source_id", "A valid source id is required.")
 	}
-	if !ok {
-		return 0, sources.Invalidf("source_id", "This field is required.")
-	}
-	if !sources.IsID(text) {
-		return 0, sources.Invalidf("source_id", "A valid source id is required.")
-	}
-	if err := checkType(b); err != nil {
-		return 0, err
-	}
-	id, ok := sources.ParseID(text)
-	if !ok {
-		return 0, sources.NotFoundf("Source %s not found", text)
-	}
-	return id, nil
+	return id, checkType(b)
 }
 
 func checkType(b httpapi.Body) error {
