@@ -152,8 +152,8 @@ func (a api) create(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	a.wake(made)
-	if now := a.await(r.Context(), made); now.State != made.State {
-		err := a.reply(w, r, http.StatusCreated, now)
+	if a.cfg.CreateWait > 0 && made.State == sources.Pending {
+		err := a.reply(w, r, http.StatusCreated, a.await(r.Context(), made))
 		if err == nil {
 			return nil
 		}

@@ -2,6 +2,7 @@ package sourcesapi_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -209,6 +210,26 @@ func TestCrashBetweenChangeAndAnswer(t *testing.T) {
 	}
 	if _, count, err := db.For("org1").Sources(t.Context(), "org1", sources.Query{Limit: 1}); count != 1 || err != nil {
 		t.Errorf("%d sources were made, %v; want one", count, err)
+	}
+}
+
+// TestChangedMeanwhile: who waited in vain for the provider is told of the source as it is then, and not as it was made.
+func TestChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+
+	db := storetest.New(t, "sources")
+	var c apitest.Client
+	c = apitest.Serve(t, sourcesapi.New(sourcesapi.Config{Identity: apitest.Identity, CreateWait: time.Second}, db, func(src sources.Source) {
+		if src.Paused {
+			return
+		}
+		if got, err := c.Try(t, "PATCH", fmt.Sprintf("/sources/%d", src.ID), `{"paused": true}`); err != nil || got.Status != 200 {
+			t.Errorf("PATCH = %d %s, %v", got.Status, got.Text, err)
+		}
+	}), "org1")
+	got := c.Want(t, 201, "POST", "/sources", keyed).Body
+	if got["paused"] != true || got["availability_status"] != "paused" {
+		t.Errorf("a source that was paused meanwhile is answered as %v, paused: %v", got["availability_status"], got["paused"])
 	}
 }
 
