@@ -212,14 +212,15 @@ func CheckRoles(ctx context.Context, databaseURL string) error {
 	return checkMember(ctx, conn)
 }
 
-// checkMember: the roles may have been made by somebody else, for another database of the same server. Koku's own role needs
-// not be one (roles.sql says why).
+// checkMember: the roles may have been made by somebody else, for another database of the same server. Koku's own role, and
+// whatever else the provisioner is a member of there, needs not be one (roles.sql says why).
 func checkMember(ctx context.Context, conn *pgx.Conn) error {
 	var member bool
 	var grant string
 	err := conn.QueryRow(ctx, `
 		SELECT pg_has_role(current_user, oid, 'USAGE') OR to_regclass('public.django_migrations') IS NOT NULL
-				AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('public.api_provider')),
+				AND (pg_has_role(oid, current_user, 'MEMBER')
+					OR current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('public.api_provider'))),
 			format('GRANT %I TO %I;', rolname, current_user)
 		FROM pg_roles WHERE rolname = $1`, provisionerRole).Scan(&member, &grant)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && member {
@@ -267,9 +268,10 @@ func giveOldTenants(ctx context.Context, tx pgx.Tx) error {
 		DECLARE
 			tenant text;
 			owner text;
+			ours bool;
 		BEGIN
-			FOR tenant, owner IN
-				SELECT n.nspname, pg_get_userbyid(c.relowner)
+			FOR tenant, owner, ours IN
+				SELECT n.nspname, pg_get_userbyid(c.relowner), pg_has_role(current_user, c.relowner, 'USAGE')
 				FROM pg_class c
 				JOIN pg_namespace n ON n.oid = c.relnamespace
 				JOIN public.api_tenant t ON t.schema_name::text = n.nspname::text
@@ -278,6 +280,10 @@ func giveOldTenants(ctx context.Context, tx pgx.Tx) error {
 						SELECT FROM pg_default_acl d, aclexplode(d.defaclacl) a
 						WHERE d.defaclnamespace = n.oid AND d.defaclrole = c.relowner AND a.grantee = 'cost_sources_provisioner'::regrole)
 			LOOP
+				IF NOT ours THEN -- nor is it then to migrate it
+					RAISE EXCEPTION 'the tenant % belongs to %, as which the role that migrates may not act: have somebody who may run: GRANT % TO %;',
+						tenant, owner, quote_ident(owner), quote_ident(current_user);
+				END IF;
 				EXECUTE format('GRANT USAGE ON SCHEMA %I TO cost_sources_provisioner', tenant);
 				EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO cost_sources_provisioner', tenant);
 				EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I

@@ -277,3 +277,59 @@ func TestCheckMember(t *testing.T) {
 		t.Errorf("CheckRoles() = %v, want the statement that mends it", err)
 	}
 }
+
+// TestProvisionerActsAsWhoMigrates: a role that the provisioner is a member of cannot be one of the provisioner's, so that
+// nobody is asked to make it one.
+func TestProvisionerActsAsWhoMigrates(t *testing.T) {
+	t.Parallel()
+
+	storetest.Database(t) // with which the roles come
+	address := koku.Database(t)
+	database := storetest.Connect(t, address).Config().Database
+	migrating := koku.Login(t, address, "GRANT "+koku.Role+" TO R WITH ADMIN OPTION", "GRANT R TO cost_sources_provisioner",
+		"GRANT CREATE ON DATABASE "+database+" TO R")
+	for _, step := range []func(context.Context, string) error{migrations.CheckRoles, migrations.Public, migrations.Roles} {
+		if err := step(t.Context(), migrating); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestTenantOfAnother: who may not act as the owner of a tenant is told which it is, and what mends it.
+func TestTenantOfAnother(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	admin := storetest.Connect(t, address)
+	err := pgx.BeginFunc(t.Context(), admin, func(tx pgx.Tx) error { return migrations.NewTenant(t.Context(), tx, "org1") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := url.Parse(koku.Login(t, address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Execute(t, address, `INSERT INTO public.api_tenant (schema_name) VALUES ('org1')`,
+		`GRANT USAGE ON SCHEMA org1 TO cost_sources_provisioner`, inAll("org1", owner.User.Username()))
+	migrating := koku.Login(t, address, "GRANT cost_sources_provisioner TO R", inAll("sources", "R"), inAll("public", "R"))
+	err = migrations.Roles(t.Context(), migrating)
+	if err == nil || !strings.Contains(err.Error(), "the tenant org1 belongs to "+owner.User.Username()) {
+		t.Fatalf("Roles() = %v, want whose the tenant is", err)
+	}
+	_, mend, _ := strings.Cut(err.Error(), "run: ")
+	mend, _, _ = strings.Cut(mend, " (SQLSTATE")
+	storetest.Execute(t, address, mend)
+	if err := migrations.Roles(t.Context(), migrating); err != nil {
+		t.Errorf("after %s Roles() = %v", mend, err)
+	}
+}
+
+// inAll gives a schema and its tables to a role.
+func inAll(schema, role string) string {
+	return `DO $do$ DECLARE name text; BEGIN
+		ALTER SCHEMA ` + schema + ` OWNER TO ` + role + `;
+		FOR name IN SELECT oid::regclass FROM pg_class WHERE relnamespace = '` + schema + `'::regnamespace AND relkind IN ('r', 'p', 'v') LOOP
+			EXECUTE format('ALTER TABLE %s OWNER TO ` + role + `', name);
+		END LOOP;
+	END $do$`
+}
