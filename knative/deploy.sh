@@ -379,10 +379,10 @@ rollback() {
     [[ -n $revision ]] || continue # it is new since
     found=true
     say "$name: $(serving "$name") -> $revision"
-    ((${#dry_run[@]})) || "${kn[@]}" service update "$name" -n "$namespace" --traffic "$revision=100" \
-      --wait-timeout "${wait_for%s}" >&2
+    ((${#dry_run[@]})) || "${kn[@]}" service update "$name" -n "$namespace" --traffic "$revision=100" --no-wait >&2
   done
   [[ -n $found ]] || die "there is nothing to go back to"
+  ready ksvc condition=RoutesReady # and no more: a function whose newest revision is broken is not Ready, whoever has its traffic
 }
 
 images() { # [ARCHIVE]

@@ -88,7 +88,7 @@ case "$1 $2" in
       *succeeded*) [[ -e $STATE/ready || -e $STATE/failed ]] || echo 1 ;;
     esac ;;
   'wait '*)
-    [[ $all != *ksvc* || ! -e $STATE/broken ]] || exit 1
+    [[ $all != *ksvc* || $all == *RoutesReady* || ! -e $STATE/broken ]] || exit 1
     [[ $all != *job/* || ! -e $STATE/ready ]] || exit 1 ;;
   'logs '*) # at work for three waits
     if [[ $all == *--tail* ]]; then echo x >>"$STATE/asked"; [[ $(wc -l <"$STATE/asked") -lt 3 ]] || rm "$STATE/ready"; fi ;;
@@ -96,11 +96,14 @@ esac
 exit 0
 `
 
-// fakeKn has a function's new revision take over at once, unless it is the broken one.
+// fakeKn has a function's new revision take over at once, unless it is the broken one: then the function is not ready from
+// there on, whoever has its traffic.
 const fakeKn = `
 case $2 in
   apply) [[ $3 == "$(cat "$STATE/broken" 2>/dev/null)" ]] || printf %s "$3-$VERSION" >"$STATE/traffic/$3" ;;
-  update) for word in "$@"; do [[ $word != *=100 ]] || printf %s "${word%=100}" >"$STATE/traffic/$3"; done ;;
+  update)
+    for word in "$@"; do [[ $word != *=100 ]] || printf %s "${word%=100}" >"$STATE/traffic/$3"; done
+    [[ $* == *--no-wait* || $3 != "$(cat "$STATE/broken" 2>/dev/null)" ]] || exit 1 ;;
 esac
 `
 
@@ -142,12 +145,13 @@ func TestRollback(t *testing.T) {
 			for _, step := range steps {
 				if step.broken != "" {
 					s.write(t, "broken", step.broken)
+				} else if step.command != "rollback" {
+					_ = os.Remove(filepath.Join(s.state, "broken")) // which giving the traffic back does not mend
 				}
 				said, err := s.run(t, step.version, step.command)
 				if (err != nil) != (step.broken != "") {
 					t.Fatalf("%v: %v\n%s", step, err, said)
 				}
-				_ = os.Remove(filepath.Join(s.state, "broken"))
 				s.serves(t, step.serves)
 			}
 		})
