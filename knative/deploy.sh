@@ -219,18 +219,21 @@ apply() { # PATTERN...: the rendered files whose names match
 }
 
 run_job() { # NAME: runs it to its end, and shows what it said
-  local file=$work/out/batch_v1_job_$1.yaml
+  local file=$work/out/batch_v1_job_$1.yaml state
   if ((${#dry_run[@]})); then say "$1 would run"; rm "$file"; return; fi
   say "$1"
   k delete job "$1" --ignore-not-found --wait >/dev/null
   apply "$(basename "$file")"
   # Many tenants, or a long topic, take longer than anything else here; who is at work is not given up.
-  until ended "$1" || [[ $(k get job "$1" -o 'jsonpath={.status.ready}') != 1 ]]; do
+  until ended "$1"; do
+    state=$(k get job "$1" -o 'jsonpath={.status.ready}') || die "$1 may be at work still, and goes on without us"
+    [[ $state == 1 ]] || break
     say "$1 is still at work: $(k logs "job/$1" --tail=1)"
   done
   k logs "job/$1" >&2 || true
-  [[ $(k get job "$1" -o 'jsonpath={.status.succeeded}') != 1 ]] || return 0
-  [[ -z $(k get job "$1" -o 'jsonpath={.status.failed}') ]] || die "$1 failed: ${*:2}"
+  state=$(k get job "$1" -o 'jsonpath={.status.succeeded}/{.status.failed}') || die "what became of $1 cannot be told"
+  [[ $state != 1/* ]] || return 0
+  [[ $state == */ ]] || die "$1 failed: ${*:2}"
   die "$1 has not begun within $wait_for: $(k describe job "$1" | sed -n '/^Events:/,$p'; k get pods -l "job-name=$1" 2>&1)"
 }
 

@@ -82,10 +82,10 @@ case "$1 $2" in
     fi ;;
   'apply --dry-run=server') echo 'name: K_SINK' ;;
   'get job')
+    [[ ! -e $STATE/away ]] || { echo 'The connection to the server was refused' >&2; exit 1; }
     case $all in
       *ready*) cat "$STATE/ready" 2>/dev/null ;;
-      *failed*) cat "$STATE/failed" 2>/dev/null ;;&
-      *succeeded*) [[ -e $STATE/ready || -e $STATE/failed ]] || echo 1 ;;
+      *) [[ -e $STATE/ready || -e $STATE/failed ]] || printf 1; [[ $all != */* ]] || printf /; cat "$STATE/failed" 2>/dev/null ;;
     esac ;;
   'wait '*)
     [[ $all != *ksvc* || $all == *RoutesReady* || ! -e $STATE/broken ]] || exit 1
@@ -178,6 +178,10 @@ func TestJobAtWork(t *testing.T) {
 	s.write(t, "ready", "0")
 	if said, err := s.run(t, "v1", "migrate"); err == nil || !strings.Contains(said, "migrate has not begun") {
 		t.Errorf("a Job that gets no pod: %v\n%s", err, said)
+	}
+	s.write(t, "away", "")
+	if said, err := s.run(t, "v1", "migrate"); err == nil || strings.Contains(said, "has not begun") || !strings.Contains(said, "goes on without us") {
+		t.Errorf("a Job of which nobody tells anything: %v\n%s", err, said)
 	}
 }
 
