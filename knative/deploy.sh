@@ -268,14 +268,15 @@ previous() { # KEY: of what rollback reads
 
 # Traffic stays where it was until the new revision of a function is ready.
 apply_functions() {
-  local name unfinished; local -A before=() earlier=()
+  local name unfinished kept=(unfinished=true); local -A before=() earlier=()
   unfinished=$(previous unfinished)
   for name in "${functions[@]}"; do
     before[$name]=$(serving "$name")
-    earlier[$name]=$(previous "$name")
-    [[ -z $unfinished || -z ${before[$name]} ]] || before[$name]=${earlier[$name]}
+    earlier[$name]=$(previous "${unfinished:+earlier-}$name")
+    [[ -z $unfinished || -z ${before[$name]} ]] || before[$name]=$(previous "$name")
+    kept+=("earlier-$name=${earlier[$name]}")
   done
-  remember before unfinished=true
+  remember before "${kept[@]}"
   for name in "${functions[@]}"; do
     bound "$name"
     if ((${#dry_run[@]})); then apply "serving.knative.dev_v1_service_$name.yaml"; continue; fi
@@ -298,21 +299,23 @@ bound() { # FUNCTION
 }
 
 moved() { # whether any revision has lost the traffic that it had before
-  local name
+  local name now
   for name in "${functions[@]}"; do
-    [[ -z ${before[$name]} || $(serving "$name") == "${before[$name]}" ]] || return 0
+    now=$(serving "$name") || die "where the traffic of $name is cannot be told: deploy again"
+    [[ -z ${before[$name]} || $now == "${before[$name]}" ]] || return 0
   done
   return 1
 }
 
 # What rollback gives the traffic back to. A deployment that does not come to its end stays unfinished: the next one
-# mends it, and what was before the first of them is what there is to go back to.
-remember() { # REVISIONS [KEY=VALUE]: by function
+# mends it, and what was before the first of them is what there is to go back to; what was there to go back to before
+# that (earlier-), where none of them has moved anything.
+remember() { # REVISIONS [KEY=VALUE...]: by function
   ((${#dry_run[@]} == 0)) || return 0
   local -n revisions=$1
-  local name literals=()
-  for name in "${functions[@]}"; do literals+=("--from-literal=$name=${revisions[$name]}"); done
-  k create configmap cost-sources-previous "${literals[@]}" ${2:+"--from-literal=$2"} --dry-run=client -o yaml | k apply -f - >/dev/null
+  local name literals=("${@:2}")
+  for name in "${functions[@]}"; do literals+=("$name=${revisions[$name]}"); done
+  k create configmap cost-sources-previous "${literals[@]/#/--from-literal=}" --dry-run=client -o yaml | k apply -f - >/dev/null
 }
 
 # What even the preflight needs: to be let through to others, and the authorities that it is to trust.

@@ -64,13 +64,14 @@ func (s site) serves(t *testing.T, want string) {
 	}
 }
 
-// fakeKubectl is asked for revisions, for what rollback reads, and how a Job is; of all else it says that it is so.
+// fakeKubectl is asked for revisions, for what rollback reads, and how a Job is; of all else it says that it is so. Where
+// nobody is broken, revisions can be asked for no more once the functions are ready.
 const fakeKubectl = `
 words=(); while (($#)); do case $1 in -n) shift ;; *) words+=("$1") ;; esac; shift; done
 set -- "${words[@]}"; all=$*
 case "$1 $2" in
   'get crd') [[ $3 != kafkatopics.* ]] || echo v1beta2 v1 ;;
-  'get ksvc') [[ $all != *message* ]] || cat "$STATE/reasons"; cat "$STATE/traffic/$3" 2>/dev/null ;;
+  'get ksvc') [[ ! -e $STATE/waited || $(cat "$STATE/broken" 2>/dev/null) != nobody ]] || exit 1; [[ $all != *message* ]] || cat "$STATE/reasons"; cat "$STATE/traffic/$3" 2>/dev/null ;;
   'get configmap') key=${all##*.data.}; cat "$STATE/previous/${key%\}}" 2>/dev/null ;;
   'create configmap') for word in "$@"; do [[ $word != --from-literal=* ]] || echo "${word#*=}"; done ;;
   'apply -f')
@@ -88,7 +89,8 @@ case "$1 $2" in
       *) [[ -e $STATE/ready || -e $STATE/failed ]] || printf 1; [[ $all != */* ]] || printf /; cat "$STATE/failed" 2>/dev/null ;;
     esac ;;
   'wait '*)
-    [[ $all != *ksvc* || $all == *RoutesReady* || ! -e $STATE/broken ]] || exit 1
+    [[ $all != *ksvc* ]] || touch "$STATE/waited"
+    [[ $all != *ksvc* || $all == *RoutesReady* || ! -s $STATE/broken || $(cat "$STATE/broken") == nobody ]] || exit 1
     [[ $all != *job/* || ! -e $STATE/ready ]] || exit 1 ;;
   'logs '*) # at work for three waits
     if [[ $all == *--tail* ]]; then echo x >>"$STATE/asked"; [[ $(wc -l <"$STATE/asked") -lt 3 ]] || rm "$STATE/ready"; fi ;;
@@ -128,6 +130,8 @@ func TestRollback(t *testing.T) {
 		"one that got halfway":            {{"v3", "deploy", "provisioner", half}, {"v3", "rollback", "", v2}},
 		"one that got halfway, mended":    {{"v3", "deploy", "provisioner", half}, {"v3", "deploy", "", v3}, {"v3", "rollback", "", v2}},
 		"one after it was rolled back":    {{"v3", "deploy", "provisioner", half}, {"v3", "rollback", "", v2}, {"v4", "deploy", "", all("v4")}, {"v4", "rollback", "", v2}},
+		"the same, which got nowhere":     {{"v2", "deploy", "provisioner", v2}, {"v2", "deploy", "", v2}, {"v2", "rollback", "", v1}},
+		"the same, asked in vain":         {{"v2", "deploy", "nobody", v2}, {"v2", "deploy", "", v2}, {"v2", "rollback", "", v1}},
 		"one after another, both in full": {{"v3", "deploy", "", v3}, {"v4", "deploy", "", all("v4")}, {"v4", "rollback", "", v3}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,6 +147,7 @@ func TestRollback(t *testing.T) {
 				}
 			}
 			for _, step := range steps {
+				_ = os.Remove(filepath.Join(s.state, "waited"))
 				if step.broken != "" {
 					s.write(t, "broken", step.broken)
 				} else if step.command != "rollback" {
