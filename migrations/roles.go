@@ -13,6 +13,9 @@ import (
 //go:embed roles.sql
 var rolesSQL string
 
+//go:embed policies.sql
+var policiesSQL string
+
 // provisionerRole owns the tenants' schemas that we make.
 const provisionerRole = "cost_sources_provisioner"
 
@@ -24,7 +27,7 @@ func Role(function string) string { return "cost_sources_" + strings.ReplaceAll(
 var ErrNoRoles = errors.New("the functions have no roles of their own")
 
 // Roles makes the roles of the functions where they are not there, and gives each the rights that it needs and no
-// others (roles.sql), all in one transaction. It comes after Public. Whoever runs it becomes a member of all of
+// others (roles.sql, policies.sql), all in one transaction. It comes after Public. Whoever runs it becomes a member of all of
 // them, the provisioner's among them, which owns the tenants; and the provisioner one of Koku's, where Koku owns them, of
 // which Koku's own role, where it runs it, can then not be a member. The error is
 // ErrNoRoles with what to do about it, or what PostgreSQL says.
@@ -48,7 +51,11 @@ func Roles(ctx context.Context, databaseURL string) error {
 		if _, err := tx.Exec(ctx, rolesSQL); err != nil {
 			return err
 		}
-		return giveTenants(ctx, tx)
+		if err := giveTenants(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, policiesSQL)
+		return err
 	})
 	return wrap("give the functions' roles their rights", err)
 }

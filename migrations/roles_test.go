@@ -333,3 +333,42 @@ func inAll(schema, role string) string {
 		END LOOP;
 	END $do$`
 }
+
+// TestPoliciesLast: giving rights in many tenants takes its time, in which no table of the registry is locked.
+func TestPoliciesLast(t *testing.T) {
+	t.Parallel()
+
+	address := storetest.Database(t)
+	admin := storetest.Connect(t, address)
+	err := pgx.BeginFunc(t.Context(), admin, func(tx pgx.Tx) error { return migrations.NewTenant(t.Context(), tx, "org1") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Execute(t, address, `INSERT INTO public.api_tenant (schema_name) VALUES ('org1')`, // as before it had a policy
+		`DROP POLICY every_organization ON sources.outbox_lease; ALTER TABLE sources.outbox_lease DISABLE ROW LEVEL SECURITY`)
+	busy, err := storetest.Connect(t, address).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := busy.Exec(t.Context(), `GRANT USAGE ON SCHEMA org1 TO cost_sources_provisioner`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- migrations.Roles(t.Context(), address) }()
+	for waits := false; !waits; {
+		err := admin.QueryRow(t.Context(), `
+			SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := admin.Exec(t.Context(), `BEGIN; LOCK sources.outbox_lease IN ROW EXCLUSIVE MODE NOWAIT; COMMIT`); err != nil {
+		t.Errorf("the leases meanwhile: %v", err)
+	}
+	if err := busy.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("Roles() = %v", err)
+	}
+}

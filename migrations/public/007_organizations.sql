@@ -2,7 +2,7 @@
 
 -- What a function may see is bound to one organization by the transaction's setting cost_sources.org_id, which
 -- the two APIs make with every request. Nothing is seen where it is missing. Whoever owns the tables is not
--- bound, and the functions that work for all organizations have a policy of their own (roles.sql), so that a
+-- bound, and the functions that work for all organizations have a policy of their own (policies.sql), so that a
 -- function that is one release older goes on as the owner.
 ALTER TABLE sources.source          ENABLE ROW LEVEL SECURITY;
 ALTER TABLE sources.application     ENABLE ROW LEVEL SECURITY;
