@@ -27,8 +27,10 @@ func (s *Store) DetachProvider(ctx context.Context, src *sources.Source) (exists
 	batch.Queue(`
 		UPDATE public.api_provider p SET authentication_id = NULL, active = false
 		FROM public.api_customer c WHERE c.id = p.customer_id AND c.org_id = $1 AND p.uuid = $2`, src.OrgID, src.UUID)
+	// Who was late with a removal that another has finished may have left how far it came with that.
 	batch.Queue(`
-		UPDATE sources.source SET provider_detached_at = coalesce(provider_detached_at, now())
+		UPDATE sources.source SET provider_detached_at = coalesce(provider_detached_at, now()),
+			removal_progress = CASE WHEN provider_detached_at IS NULL THEN '{}' ELSE removal_progress END
 		WHERE org_id = $1 AND id = $2
 		RETURNING provider_detached_at`, src.OrgID, src.ID).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&src.ProviderDetachedAt) })

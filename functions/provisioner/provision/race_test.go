@@ -97,63 +97,64 @@ func TestOvertakenRemoval(t *testing.T) {
 		GRANT SELECT, DELETE ON public.delayed_celery_tasks TO cost_sources_provisioner`)
 	src = f.change(src, func(s *sources.Source) { s.Detach(time.Now()) })
 
-	// The last table that is looked at. Others queue for it, so that the removal stands before it a second time.
-	hold := func() pgx.Tx {
-		tx, err := f.sql.Begin(t.Context())
-		if err != nil {
-			t.Error(err)
-		}
-		if _, err := tx.Exec(t.Context(), `LOCK TABLE public.delayed_celery_tasks`); err != nil {
-			t.Error(err)
-		}
-		return tx
-	}
-	const waiting = `SELECT count(*) = $1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-	first := hold()
-	var removing, queueing sync.WaitGroup
-	removing.Go(func() { f.send(events.ApplicationDeleted, src) })
-	f.await(waiting, 1)
-	var second pgx.Tx
-	queueing.Go(func() { second = hold() })
-	f.await(waiting, 2)
-	if err := first.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	queueing.Wait()
-	f.await(waiting, 1)
+	var removing sync.WaitGroup
+	release := f.beforeTheLastTable(func() { removing.Go(func() { f.send(events.ApplicationDeleted, src) }) })
 
-	lock := func(do func(tx *store.Store, now sources.Source) error) {
-		t.Helper()
-		err := f.db.InTx(t.Context(), func(tx *store.Store) error {
-			now, err := tx.LockRegistered(t.Context(), src.OrgID, sources.Ref{ID: src.ID})
-			if err != nil {
-				return err
-			}
-			return do(tx, now)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	lock(func(tx *store.Store, now sources.Source) error { return tx.FinishRemoval(t.Context(), now) })
+	f.locked(src, func(tx *store.Store, now sources.Source) error { return tx.FinishRemoval(t.Context(), now) })
 	src = f.provided(f.change(src, func(s *sources.Source) { s.Attach() }))
 	if src.State != sources.Ready {
 		t.Fatalf("the source is %+v, want it ready", src.Progress)
 	}
 	src = f.change(src, func(s *sources.Source) { s.Detach(time.Now()) })
-	lock(func(tx *store.Store, now sources.Source) error {
+	f.locked(src, func(tx *store.Store, now sources.Source) error {
 		_, err := tx.DetachProvider(t.Context(), &now)
 		return err
 	})
-	if err := second.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	removing.Wait()
 	if status := f.send(events.ApplicationDeleted, src); status != http.StatusNoContent {
 		t.Errorf("the second removal is answered %d", status)
 	}
 	if got := value[int](f, `SELECT count(*) FROM orgorg1.reporting_tenant_api_provider`); got > 0 {
 		t.Error("the tenant's copy of the provider is left")
+	}
+}
+
+// TestProgressOfAnotherRemoval: how far one came with a removal that another has finished says nothing of the next one.
+func TestProgressOfAnotherRemoval(t *testing.T) {
+	t.Parallel()
+
+	f := setup(t)
+	src := f.provided(f.add("org1", "c"))
+	f.fill(src)
+	src = f.change(src, func(s *sources.Source) { s.Detach(time.Now()) })
+	f.locked(src, func(tx *store.Store, now sources.Source) error {
+		_, err := tx.DetachProvider(t.Context(), &now)
+		src = now
+		return err
+	})
+	if err := f.db.RemoveReferences(t.Context(), src); err != nil { // the one that finishes it
+		t.Fatal(err)
+	}
+	// The other is killed in its second round.
+	f.exec(`TRUNCATE public.delayed_celery_tasks`)
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	var removing sync.WaitGroup
+	release := f.beforeTheLastTable(func() { removing.Go(func() { _ = f.db.RemoveReferences(ctx, src) }) })
+	kill()
+	removing.Wait()
+	release()
+	if len(f.progress(src)) == 0 {
+		t.Error("the other has come nowhere")
+	}
+	f.locked(src, func(tx *store.Store, now sources.Source) error { return tx.FinishRemoval(t.Context(), now) })
+
+	src = f.provided(f.change(src, func(s *sources.Source) { s.Attach() }))
+	f.exec(`INSERT INTO orgorg1.openshift_pod_usage_line_items VALUES ('` + src.UUID + `', '2026-01-01')`)
+	f.provided(f.change(src, func(s *sources.Source) { s.Detach(time.Now()) }))
+	if left := f.rows(src); len(left) > 0 {
+		t.Errorf("left of the second provider: %v", left)
 	}
 }
 
@@ -216,6 +217,55 @@ func TestFinishWaitsNoLonger(t *testing.T) {
 	if sources.KindOf(err) != sources.Unavailable || ctx.Err() != nil {
 		t.Errorf("FinishRemoval() = %v, %v; want it Unavailable within 10 s", err, ctx.Err())
 	}
+}
+
+// locked runs do with the row of src locked.
+func (f fixture) locked(src sources.Source, do func(tx *store.Store, now sources.Source) error) {
+	f.Helper()
+	err := f.db.InTx(f.Context(), func(tx *store.Store) error {
+		now, err := tx.LockRegistered(f.Context(), src.OrgID, sources.Ref{ID: src.ID})
+		if err != nil {
+			return err
+		}
+		return do(tx, now)
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+// beforeTheLastTable begins a removal and returns when it stands, the second time, before the last table that it looks
+// at, which is empty. Others queue for that table. release lets it go on.
+func (f fixture) beforeTheLastTable(begin func()) (release func()) {
+	f.Helper()
+	hold := func() pgx.Tx {
+		tx, err := f.sql.Begin(f.Context())
+		if err != nil {
+			f.Error(err)
+		}
+		if _, err := tx.Exec(f.Context(), `LOCK TABLE public.delayed_celery_tasks`); err != nil {
+			f.Error(err)
+		}
+		return tx
+	}
+	const waiting = `SELECT count(*) = $1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+	end := func(tx pgx.Tx) {
+		f.Helper()
+		if err := tx.Rollback(f.Context()); err != nil {
+			f.Fatal(err)
+		}
+	}
+	first := hold()
+	begin()
+	f.await(waiting, 1)
+	var second pgx.Tx
+	var queueing sync.WaitGroup
+	queueing.Go(func() { second = hold() })
+	f.await(waiting, 2)
+	end(first)
+	queueing.Wait()
+	f.await(waiting, 1)
+	return func() { end(second) }
 }
 
 // exec runs statements in one transaction.
