@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/insights-onprem/cost-sources/shared/events"
 )
@@ -181,6 +182,41 @@ func TestUploadThatComesWhileKruizeIsAsked(t *testing.T) {
 		once.Do(func() { w.exec(t, `UPDATE workloads SET metrics_upload_at = now()`) })
 	})
 	wantStatus(t, w.serve(t), hint(t, events.TypeSourceDelete, src.ID), http.StatusNoContent)
+	w.wantGone(t, "org1", src.ID)
+	w.kruize.wantAsked(t, append(names, names...))
+}
+
+// Nor is the upload lost that has a workload's row when it is to be removed.
+func TestUploadThatHasTheRow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	src := w.source(t, "org1")
+	w.seed(t, "org1", src.ID, "uuid-1", "prod", 1)
+	names := w.experiments(t, "org1", src.ID)
+	w.deleteSource(t, src)
+	upload, err := w.ros.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := upload.Exec(t.Context(), `UPDATE workloads SET metrics_upload_at = now()`); err != nil {
+		t.Fatal(err)
+	}
+	url := w.serve(t)
+	var cleaning sync.WaitGroup
+	cleaning.Go(func() { wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusNoContent) })
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for waits := false; !waits; <-ticker.C {
+		err := w.ros.QueryRow(t.Context(), `
+			SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := upload.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cleaning.Wait()
 	w.wantGone(t, "org1", src.ID)
 	w.kruize.wantAsked(t, append(names, names...))
 }

@@ -119,16 +119,17 @@ func (t target) remove(ctx context.Context, ros *pgxpool.Pool, asked forgotten) 
 		if err != nil {
 			return err
 		}
+		// Before it is looked at which there are: an upload that has one of them makes its experiment anew.
+		workloads, err := t.lockWorkloads(ctx, tx, clusters)
+		if err != nil {
+			return err
+		}
 		left, err := t.experiments(ctx, tx, clusters)
 		if err != nil {
 			return err
 		}
 		if slices.ContainsFunc(left, func(e experiment) bool { return !asked.covers(e) }) {
 			return errMore
-		}
-		workloads, err := t.lockWorkloads(ctx, tx, clusters)
-		if err != nil {
-			return err
 		}
 		removed, err := t.deleteWorkloads(ctx, tx, workloads)
 		if err != nil {
