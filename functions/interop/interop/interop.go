@@ -89,7 +89,8 @@ func (w writer) handle(ctx context.Context, e cloudevents.Event) error {
 
 // skip helps sources over an event that has not come for so long that it never will: it was parked, or died, or was
 // older than the topic when interop was switched on. Nothing but an event wakes this function, so any event does it.
-// Where it fails the event has nothing to do with that, and the next one goes on.
+// Where it fails the event has nothing to do with that, and the next one goes on. Nor does it wait: all events that come
+// at once find the same sources.
 func (w writer) skip(ctx context.Context) error {
 	all, err := w.db.SkipPlain(ctx, w.wait, maxSkips)
 	if err != nil {
@@ -100,7 +101,7 @@ func (w writer) skip(ctx context.Context) error {
 			slog.WarnContext(ctx, "events never came, no plain record is written of them", "source", late.SourceID,
 				"after", late.After, "before", late.Before, "waited", w.wait)
 		}
-		if err := w.writeAll(ctx, late.SourceID); err != nil {
+		if err := w.writeFree(ctx, late.SourceID); err != nil {
 			slog.WarnContext(ctx, "events that have waited are not written yet", "source", late.SourceID, "err", err)
 			return nil
 		}

@@ -3,6 +3,7 @@ package interop_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -274,6 +275,26 @@ func TestGapGivenUp(t *testing.T) {
 	w.wantRecords(src, all[5], all[6])
 	w.wantRecords(other, others[:2]...)
 	w.wantNothingLeft()
+}
+
+// TestGapOfAnother: a delivery whose own record is written does not wait for who is just writing what has waited.
+func TestGapOfAnother(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	src, all := w.life("prod")
+	_, others := w.life("other")
+	w.want(204, w.url[0], all[5], others[0])
+	w.exec(`UPDATE sources.plain_event SET kept_at = now() - interval '169 hours'`)
+	w.exec(`CREATE FUNCTION faster() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN NEW.owner := gen_random_uuid(); NEW.until := now() + interval '1 hour'; RETURN NEW; END $$`)
+	w.exec(fmt.Sprintf(`CREATE TRIGGER faster BEFORE UPDATE ON sources.plain_source FOR EACH ROW
+		WHEN (NEW.source_id = %d AND NEW.owner IS NULL) EXECUTE FUNCTION faster()`, src.ID))
+	begun := time.Now()
+	w.want(204, w.url[0], others[1])
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("the delivery took %s", took)
+	}
 }
 
 // TestOldSource: of a source that is older than what the topic keeps, the first event to be seen is the first.

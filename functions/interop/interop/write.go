@@ -3,6 +3,7 @@ package interop
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,23 @@ const lookAgain = 200 * time.Millisecond
 // writeAll writes the records of a source that are next. It returns when none is left: written by whomever, or behind
 // an event that has not come.
 func (w writer) writeAll(ctx context.Context, sourceID int64) error {
+	return w.writeNext(ctx, sourceID, func() error { return pause(ctx, lookAgain) })
+}
+
+// errBusy: somebody else is writing the source's records.
+var errBusy = errors.New("somebody else writes")
+
+// writeFree is writeAll that leaves a source to who is writing it.
+func (w writer) writeFree(ctx context.Context, sourceID int64) error {
+	err := w.writeNext(ctx, sourceID, func() error { return errBusy })
+	if errors.Is(err, errBusy) {
+		return nil
+	}
+	return err
+}
+
+// writeNext calls busy, and goes on unless that fails, where somebody else is writing.
+func (w writer) writeNext(ctx context.Context, sourceID int64, busy func() error) error {
 	owner := uuid.NewString()
 	for {
 		taken, next, err := w.db.LeasePlain(ctx, sourceID, owner)
@@ -32,7 +50,7 @@ func (w writer) writeAll(ctx context.Context, sourceID int64) error {
 		case taken:
 			err = w.write(ctx, sourceID, owner, *next)
 		default:
-			err = pause(ctx, lookAgain)
+			err = busy()
 		}
 		if err != nil {
 			return err
