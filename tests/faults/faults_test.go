@@ -207,7 +207,7 @@ func (w *world) forge(ctx context.Context, r *rand.Rand) error {
 	e.SetTime(time.Now().Add(-time.Hour * time.Duration(r.IntN(1000))))
 	id := w.victim(ctx, r)
 	e.SetSubject(fmt.Sprintf("sources/%d", id))
-	e.SetExtension("sequence", fmt.Sprint(r.IntN(1000)))
+	e.SetExtension("sequence", fmt.Sprint(1+r.IntN(1000))) // without one that counts it cannot be read
 	data := fmt.Sprintf(`{"source_id": %d, "org_id": %q, "application_type_id": 0}`, id, organizations[r.IntN(len(organizations))])
 	if err := e.SetData(cloudevents.ApplicationJSON, []byte(data)); err != nil {
 		return err
