@@ -227,12 +227,7 @@ func TestOldTenant(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Database(t)
-	admin := storetest.Connect(t, address)
-	err := pgx.BeginFunc(t.Context(), admin, func(tx pgx.Tx) error { return migrations.NewTenant(t.Context(), tx, "org1") })
-	if err != nil {
-		t.Fatal(err)
-	}
-	storetest.Execute(t, address, `INSERT INTO public.api_tenant (schema_name) VALUES ('org1')`)
+	newTenants(t, address, "org1")
 	if err := migrations.Roles(t.Context(), address); err != nil {
 		t.Fatal(err)
 	}
@@ -243,6 +238,16 @@ func TestOldTenant(t *testing.T) {
 	for _, table := range []string{"cost_model", "reporting_ocpusagelineitem_daily_summary_2026_11"} {
 		if _, err := provisioner.Exec(t.Context(), "DELETE FROM org1."+table); err != nil {
 			t.Errorf("%s: %v", table, err)
+		}
+	}
+}
+
+// migrateAs looks at the roles, migrates the tables and makes the roles, as the command does.
+func migrateAs(t *testing.T, address string) {
+	t.Helper()
+	for _, step := range []func(context.Context, string) error{migrations.CheckRoles, migrations.Public, migrations.Roles} {
+		if err := step(t.Context(), address); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -259,11 +264,7 @@ func TestKokusRoleIsEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	migrating := koku.Login(t, address, "GRANT "+koku.Role+" TO R WITH ADMIN OPTION", "GRANT cost_sources_provisioner TO R", grant)
-	for _, step := range []func(context.Context, string) error{migrations.CheckRoles, migrations.Public, migrations.Roles} {
-		if err := step(t.Context(), migrating); err != nil {
-			t.Fatal(err)
-		}
-	}
+	migrateAs(t, migrating)
 }
 
 // TestCheckMember: who may not act as the provisioner is told so before anything is changed.
@@ -288,11 +289,7 @@ func TestProvisionerActsAsWhoMigrates(t *testing.T) {
 	database := storetest.Connect(t, address).Config().Database
 	migrating := koku.Login(t, address, "GRANT "+koku.Role+" TO R WITH ADMIN OPTION", "GRANT R TO cost_sources_provisioner",
 		"GRANT CREATE ON DATABASE "+database+" TO R")
-	for _, step := range []func(context.Context, string) error{migrations.CheckRoles, migrations.Public, migrations.Roles} {
-		if err := step(t.Context(), migrating); err != nil {
-			t.Fatal(err)
-		}
-	}
+	migrateAs(t, migrating)
 }
 
 // TestTenantOfAnother: who may not act as the owner of a tenant is told which it is, and what mends it.
@@ -300,17 +297,12 @@ func TestTenantOfAnother(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Database(t)
-	admin := storetest.Connect(t, address)
-	err := pgx.BeginFunc(t.Context(), admin, func(tx pgx.Tx) error { return migrations.NewTenant(t.Context(), tx, "org1") })
-	if err != nil {
-		t.Fatal(err)
-	}
+	newTenants(t, address, "org1")
 	owner, err := url.Parse(koku.Login(t, address))
 	if err != nil {
 		t.Fatal(err)
 	}
-	storetest.Execute(t, address, `INSERT INTO public.api_tenant (schema_name) VALUES ('org1')`,
-		`GRANT USAGE ON SCHEMA org1 TO cost_sources_provisioner`, inAll("org1", owner.User.Username()))
+	storetest.Execute(t, address, `GRANT USAGE ON SCHEMA org1 TO cost_sources_provisioner`, inAll("org1", owner.User.Username()))
 	migrating := koku.Login(t, address, "GRANT cost_sources_provisioner TO R", inAll("sources", "R"), inAll("public", "R"))
 	err = migrations.Roles(t.Context(), migrating)
 	if err == nil || !strings.Contains(err.Error(), "the tenant org1 belongs to "+owner.User.Username()) {
@@ -339,12 +331,9 @@ func TestPoliciesLast(t *testing.T) {
 	t.Parallel()
 
 	address := storetest.Database(t)
+	newTenants(t, address, "org1")
 	admin := storetest.Connect(t, address)
-	err := pgx.BeginFunc(t.Context(), admin, func(tx pgx.Tx) error { return migrations.NewTenant(t.Context(), tx, "org1") })
-	if err != nil {
-		t.Fatal(err)
-	}
-	storetest.Execute(t, address, `INSERT INTO public.api_tenant (schema_name) VALUES ('org1')`, // as before it had a policy
+	storetest.Execute(t, address, // as before it had a policy
 		`DROP POLICY every_organization ON sources.outbox_lease; ALTER TABLE sources.outbox_lease DISABLE ROW LEVEL SECURITY`)
 	busy, err := storetest.Connect(t, address).Begin(t.Context())
 	if err != nil {
