@@ -17,7 +17,7 @@ func (w *world) awaitConsumed(t *testing.T) {
 	t.Helper()
 	for _, group := range []string{"cost-provisioner", "cost-provisioner-tenants", "cost-ros-cleanup"} {
 		until(t, func() (string, error) {
-			lag, err := kafka.Lag(w.brokers, topic, group)
+			lag, err := kafka.Lag(t.Context(), w.brokers, topic, group)
 			if err != nil || lag == 0 {
 				return "", err
 			}

@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/IBM/sarama"
@@ -54,22 +56,18 @@ func appendRecords(ctx context.Context, client sarama.Client, records []*sarama.
 }
 
 // Lag is how many records of a topic a group that began with the first has not committed.
-func Lag(brokers []string, topic, group string) (lag int64, err error) {
+func Lag(ctx context.Context, brokers []string, topic, group string) (lag int64, err error) {
 	err = administer(brokers, func(client sarama.Client, admin sarama.ClusterAdmin) error {
-		partitions, err := client.Partitions(topic)
+		from, err := committed(ctx, client, admin, topic, group)
 		if err != nil {
 			return err
 		}
-		committed, err := admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: partitions})
-		if err != nil {
-			return err
-		}
-		for _, partition := range partitions {
+		for partition, offset := range from {
 			end, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
 			if err != nil {
 				return err
 			}
-			lag += end - max(0, committed.GetBlock(topic, partition).Offset) // -1 where there is none
+			lag += end - max(0, offset)
 		}
 		return nil
 	})
@@ -77,4 +75,54 @@ func Lag(brokers []string, topic, group string) (lag int64, err error) {
 		return 0, fmt.Errorf("looking how far %s is with %s: %w", group, topic, err)
 	}
 	return lag, nil
+}
+
+// Committed is the offset from which a group goes on in each partition of a topic, -1 where it has committed none.
+func Committed(ctx context.Context, brokers []string, topic, group string) (from map[int32]int64, err error) {
+	err = administer(brokers, func(client sarama.Client, admin sarama.ClusterAdmin) error {
+		from, err = committed(ctx, client, admin, topic, group)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking where %s goes on with %s: %w", group, topic, err)
+	}
+	return from, nil
+}
+
+func committed(ctx context.Context, client sarama.Client, admin sarama.ClusterAdmin, topic, group string) (map[int32]int64, error) {
+	partitions, err := client.Partitions(topic)
+	if err != nil {
+		return nil, err
+	}
+	offsets, err := groupOffsets(ctx, admin, group, map[string][]int32{topic: partitions})
+	if err != nil {
+		return nil, err
+	}
+	from := map[int32]int64{}
+	for _, partition := range partitions {
+		from[partition] = -1
+		if block := offsets.GetBlock(topic, partition); block != nil {
+			if block.Err != sarama.ErrNoError {
+				return nil, fmt.Errorf("partition %d: %w", partition, block.Err)
+			}
+			from[partition] = block.Offset
+		}
+	}
+	return from, nil
+}
+
+// groupOffsets waits while the group's coordinator, which has only just become that, loads what groups have committed:
+// sarama asks again where there is none yet, and not for this.
+func groupOffsets(ctx context.Context, admin sarama.ClusterAdmin, group string, of map[string][]int32) (offsets *sarama.OffsetFetchResponse, refused error) {
+	err := until(ctx, func() error {
+		offsets, refused = admin.ListConsumerGroupOffsets(group, of)
+		if errors.Is(refused, sarama.ErrOffsetsLoadInProgress) {
+			return refused
+		}
+		return nil
+	})
+	if errors.Is(refused, sarama.ErrGroupIDNotFound) { // says the embedded broker of a group that nobody has joined yet
+		return &sarama.OffsetFetchResponse{}, nil
+	}
+	return offsets, cmp.Or(err, refused)
 }

@@ -45,7 +45,7 @@ func TestRecordsAndLag(t *testing.T) {
 
 func wantLag(t *testing.T, brokers []string, topic string, want int64) {
 	t.Helper()
-	got, err := kafka.Lag(brokers, topic, topic)
+	got, err := kafka.Lag(t.Context(), brokers, topic, topic)
 	if err != nil || got != want {
 		t.Errorf("Lag = %d, %v, want %d", got, err, want)
 	}
@@ -67,23 +67,13 @@ func newProducer(t *testing.T, brokers []string) sarama.SyncProducer {
 // commit has the group that is called like the topic be done with the records before next.
 func commit(t *testing.T, brokers []string, topic string, partition int32, next int64) {
 	t.Helper()
-	client, err := sarama.NewClient(brokers, sarama.NewConfig())
+	admin, err := sarama.NewClusterAdmin(brokers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	offsets, err := sarama.NewOffsetManagerFromClient(topic, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer offsets.Close()
-	of, err := offsets.ManagePartition(topic, partition)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of.MarkOffset(next, "")
-	offsets.Commit()
-	if err := of.Close(); err != nil {
-		t.Fatal(err)
+	defer admin.Close()
+	answer, err := admin.AlterConsumerGroupOffsets(topic, map[string]map[int32]sarama.OffsetAndMetadata{topic: {partition: {Offset: next}}}, nil)
+	if err != nil || answer.Errors[topic][partition] != sarama.ErrNoError {
+		t.Fatalf("committing %d of %s/%d: %+v, %v", next, topic, partition, answer, err)
 	}
 }

@@ -2,7 +2,6 @@ package localknative_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -120,23 +119,11 @@ func events(ids ...string) []sarama.ProducerMessage {
 // committed returns the offset from which group goes on in partition 0, -1 if it has none.
 func committed(t *testing.T, brokers []string, group, topic string) int64 {
 	t.Helper()
-	admin, err := sarama.NewClusterAdmin(brokers, nil)
+	from, err := kafka.Committed(t.Context(), brokers, topic, group)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer admin.Close()
-	offsets, err := admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: {0}})
-	switch {
-	case errors.Is(err, sarama.ErrGroupIDNotFound): // says the embedded broker until somebody joins
-		return -1
-	case err != nil:
-		t.Fatal(err)
-	}
-	block := offsets.GetBlock(topic, 0)
-	if block == nil || block.Err != sarama.ErrNoError {
-		t.Fatalf("offset of %s in %s: %+v", group, topic, offsets)
-	}
-	return block.Offset
+	return from[0]
 }
 
 // awaitCommitted waits until group goes on at offset in partition 0.
