@@ -46,7 +46,7 @@ func saveApplication(b *pgx.Batch, src *sources.Source) {
 		ON CONFLICT (source_id, application_type_id) DO UPDATE SET
 			id = CASE WHEN $4 = 0 THEN excluded.id ELSE a.id END,
 			created_at = CASE WHEN $4 = 0 THEN now() ELSE a.created_at END,
-			extra = excluded.extra, updated_at = now(), deleted_at = $5
+			extra = excluded.extra, updated_at = greatest(now(), a.updated_at), deleted_at = $5
 		WHERE a.org_id = excluded.org_id
 		RETURNING id, created_at, updated_at`, src.OrgID, src.ID, a.Extra, a.ID, a.DeletedAt).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&a.ID, &a.CreatedAt, &a.UpdatedAt) })

@@ -151,8 +151,8 @@ func (s *Store) SaveSource(ctx context.Context, src *sources.Source, make ...Eve
 	return s.emit(ctx, *src, make)
 }
 
-// saveRow never sets updated_at back: now() is when the transaction began, and one that waited for the row may have begun
-// before the change that it waited for. The times of a source's events are to come in their order.
+// saveRow never sets updated_at back, nor do its neighbours: now() is when the transaction began, and one that waited for
+// the row may have begun before the change that it waited for. The times of a source's events are to come in their order.
 func saveRow(b *pgx.Batch, src *sources.Source, events int) {
 	state := sources.Waiting
 	if src.WantsProvider() {
@@ -193,7 +193,7 @@ func project(b *pgx.Batch, src sources.Source, affected *int64) {
 		VALUES ($2, $3, $4, $2, nullif($5, ''), $6, jsonb_build_object('credentials', $7::jsonb), '{}',
 			false, false, false, '{}', $8, '{}', $1, now())
 		ON CONFLICT (source_id) DO UPDATE SET name = excluded.name, authentication = excluded.authentication,
-			paused = excluded.paused, updated_timestamp = excluded.updated_timestamp
+			paused = excluded.paused, updated_timestamp = greatest(excluded.updated_timestamp, api_sources.updated_timestamp)
 		WHERE api_sources.org_id = excluded.org_id AND api_sources.source_uuid = excluded.source_uuid`,
 		src.OrgID, src.ID, src.UUID, src.Name, src.AccountNumber, src.Type, src.Credentials, src.Paused).Exec(count)
 }
