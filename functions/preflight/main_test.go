@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // asCommand makes the test program be the command.
@@ -85,10 +84,9 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 	t.Cleanup(func() { listener.Close() })
 	at := listener.Addr().String() // the kernel takes connections, and nobody says anything
-	began := time.Now()
 	status, out, _ := command(t, "check", "DATABASE_URL=postgres://cost@"+at+"/cost", "ROS_DATABASE_URL=postgres://cost@"+at+"/cost", "KAFKA_BROKERS="+at,
 		"AUTH_MODE=jwt", "OIDC_AUDIENCE=a", "OIDC_ISSUER=http://"+at, "RBAC_URL=http://"+at, "KRUIZE_URL=http://"+at, "OTEL_EXPORTER_OTLP_ENDPOINT=https://"+at)
-	if took := time.Since(began); status != 1 || strings.Count(out, "no answer in time") != 7 || took > 30*time.Second {
-		t.Errorf("exit status %d after %v, want 1 in 30s, and seven times no answer in time:\n%s", status, took, out)
+	if status != 1 || strings.Count(out, "no answer in time") != 7 {
+		t.Errorf("exit status %d, want 1, and seven times no answer in time:\n%s", status, out)
 	}
 }

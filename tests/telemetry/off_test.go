@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/process"
@@ -94,11 +93,7 @@ func TestAway(t *testing.T) {
 	for range 10 {
 		<-asked
 	}
-	begun := time.Now()
 	api.end(t)
-	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("it took %v to end", took)
-	}
 	if n := strings.Count(api.Said(), "traces or metrics are lost; not told again"); n != 1 {
 		t.Errorf("it is told %d times that the collector is away, want once:\n%s", n, api.Said())
 	}

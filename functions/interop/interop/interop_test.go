@@ -290,11 +290,7 @@ func TestGapOfAnother(t *testing.T) {
 		BEGIN NEW.owner := gen_random_uuid(); NEW.until := now() + interval '1 hour'; RETURN NEW; END $$`)
 	w.exec(fmt.Sprintf(`CREATE TRIGGER faster BEFORE UPDATE ON sources.plain_source FOR EACH ROW
 		WHEN (NEW.source_id = %d AND NEW.owner IS NULL) EXECUTE FUNCTION faster()`, src.ID))
-	begun := time.Now()
 	w.want(204, w.url[0], others[1])
-	if took := time.Since(begun); took > 20*time.Second {
-		t.Errorf("the delivery took %s", took)
-	}
 }
 
 // TestOldSource: of a source that is older than what the topic keeps, the first event to be seen is the first.

@@ -84,11 +84,7 @@ func TestROSRowsThatAreLocked(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `SELECT FROM clusters FOR KEY SHARE`); err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
 	wantStatus(t, url, hint(t, events.TypeSourceDelete, src.ID), http.StatusServiceUnavailable)
-	if took := time.Since(start); took > soon {
-		t.Errorf("the answer took %s", took)
-	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
