@@ -10,21 +10,14 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/insights-onprem/cost-sources/functions/after-restore/restored"
 	"github.com/insights-onprem/cost-sources/shared/serve"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second signal ends us at once
-	err := restored.Run(ctx, serve.Load[restored.Config], os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		serve.Exit(err)
-	}
+	serve.Command(func(ctx context.Context) error {
+		return restored.Run(ctx, serve.Load[restored.Config], os.Args[1:], os.Stdout, os.Stderr)
+	})
 }

@@ -1,23 +1,13 @@
 package main
 
 import (
-	"errors"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/insights-onprem/cost-sources/tests/process"
 )
 
-// asCommand makes the test program be the command.
-const asCommand = "TEST_AS_AFTER_RESTORE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asCommand) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { process.Main(m, main) }
 
 // TestEnvironment: what is wrong is one line that names the variable or the flag, and exit status 1.
 func TestEnvironment(t *testing.T) {
@@ -41,20 +31,7 @@ func TestEnvironment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 
-			cmd := exec.CommandContext(t.Context(), os.Args[0], strings.Fields(tt.args)...)
-			cmd.Env = append([]string{asCommand + "=1"}, tt.env...)
-			var stderr strings.Builder
-			cmd.Stderr = &stderr
-			err := cmd.Run()
-			status := 0
-			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-				status = exit.ExitCode()
-			}
-			lines := strings.Count(stderr.String(), "\n")
-			if status != tt.status || !strings.Contains(stderr.String(), tt.want) || tt.status == 1 && lines != 1 ||
-				strings.Contains(stderr.String(), "secret") {
-				t.Errorf("exit status %d, want %d, with one line and %q in\n%s", status, tt.status, tt.want, &stderr)
-			}
+			process.NewCommand(t, tt.env, strings.Fields(tt.args)...).Want(t, tt.status, tt.want)
 		})
 	}
 }

@@ -9,21 +9,14 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/insights-onprem/cost-sources/functions/dead-letters/deadletters"
 	"github.com/insights-onprem/cost-sources/shared/serve"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second signal ends us at once
-	err := deadletters.Run(ctx, serve.Load[deadletters.Config], os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		serve.Exit(err)
-	}
+	serve.Command(func(ctx context.Context) error {
+		return deadletters.Run(ctx, serve.Load[deadletters.Config], os.Args[1:], os.Stdout, os.Stderr)
+	})
 }

@@ -12,8 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/insights-onprem/cost-sources/shared/serve"
@@ -37,16 +35,14 @@ type config struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
-	cfg, err := serve.Load[config]()
-	if err == nil {
+	serve.Command(func(ctx context.Context) error {
+		cfg, err := serve.Load[config]()
+		if err != nil {
+			return err
+		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel})))
-		err = run(ctx, cfg, os.Stdout)
-	}
-	if err != nil {
-		serve.Exit(err)
-	}
+		return run(ctx, cfg, os.Stdout)
+	})
 }
 
 // run runs everything until ctx ends, and tells on out how to use it.

@@ -8,23 +8,16 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/insights-onprem/cost-sources/functions/preflight/preflight"
 	"github.com/insights-onprem/cost-sources/shared/serve"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second signal ends us at once
-	err := preflight.Run(ctx, load, os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		serve.Exit(err)
-	}
+	serve.Command(func(ctx context.Context) error {
+		return preflight.Run(ctx, load, os.Args[1:], os.Stdout, os.Stderr)
+	})
 }
 
 // load reads each part for itself, so that what is wrong with one hides no other.

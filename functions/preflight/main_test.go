@@ -1,35 +1,19 @@
 package main
 
 import (
-	"errors"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/insights-onprem/cost-sources/tests/process"
 )
 
-// asCommand makes the test program be the command.
-const asCommand = "TEST_AS_PREFLIGHT"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asCommand) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { process.Main(m, main) }
 
 func command(t *testing.T, args string, env ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], strings.Fields(args)...)
-	cmd.Env = append([]string{asCommand + "=1"}, env...)
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if exit, ok := errors.AsType[*exec.ExitError](cmd.Run()); ok {
-		status = exit.ExitCode()
-	}
-	return status, out.String(), errs.String()
+	c := process.NewCommand(t, env, strings.Fields(args)...)
+	return c.Status(t), c.Out.String(), c.Errs.String()
 }
 
 // TestCommandLine: what is wrong with it is one line, and exit status 1.

@@ -9,11 +9,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/insights-onprem/cost-sources/functions/retire-tenants/retire"
 	"github.com/insights-onprem/cost-sources/shared/serve"
@@ -21,10 +17,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second signal ends us at once
-	err := retire.Run(ctx, serve.Load[store.Config], os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		serve.Exit(err)
-	}
+	serve.Command(func(ctx context.Context) error {
+		return retire.Run(ctx, serve.Load[store.Config], os.Args[1:], os.Stdout, os.Stderr)
+	})
 }

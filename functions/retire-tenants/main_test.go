@@ -1,27 +1,17 @@
 package main
 
 import (
-	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
+	"github.com/insights-onprem/cost-sources/tests/process"
 )
 
-// asCommand makes the test program be the command.
-const asCommand = "TEST_AS_RETIRE_TENANTS"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asCommand) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { process.Main(m, main) }
 
 // TestEnvironment: what is wrong is one line, and exit status 1.
 func TestEnvironment(t *testing.T) {
@@ -35,39 +25,16 @@ func TestEnvironment(t *testing.T) {
 		want   string // in stderr
 	}{
 		{"nothing set", nil, "", 1, "DATABASE_URL"},
-		{"no address", []string{"DATABASE_URL=s3cret:// "}, "", 1, "DATABASE_URL: not the address of a PostgreSQL database"},
-		{"database away", []string{"DATABASE_URL=postgres://u:s3cret@127.0.0.1:1/x"}, "", 1, "look for tenants to retire"},
+		{"no address", []string{"DATABASE_URL=secret:// "}, "", 1, "DATABASE_URL: not the address of a PostgreSQL database"},
+		{"database away", []string{"DATABASE_URL=postgres://u:secret@127.0.0.1:1/x"}, "", 1, "look for tenants to retire"},
 		{"wrong flag before all that", nil, "-apply", 1, "-dump"},
 		{"help", nil, "-help", 0, "-pg-dump"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 
-			cmd := exec.CommandContext(t.Context(), os.Args[0], strings.Fields(tt.args)...)
-			cmd.Env = append([]string{asCommand + "=1"}, tt.env...)
-			stderr, status := start(t, cmd)()
-			if status != tt.status || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "s3cret") ||
-				tt.status == 1 && strings.Count(stderr, "\n") != 1 {
-				t.Errorf("exit status %d, want %d, with one line and %q in\n%s", status, tt.status, tt.want, stderr)
-			}
+			process.NewCommand(t, tt.env, strings.Fields(tt.args)...).Want(t, tt.status, tt.want)
 		})
-	}
-}
-
-// start starts the command; wait returns how it ended.
-func start(t *testing.T, cmd *exec.Cmd) (wait func() (stderr string, status int)) {
-	t.Helper()
-	var said strings.Builder
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return func() (string, int) {
-		err := cmd.Wait()
-		if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
-			t.Fatal(err)
-		}
-		return said.String(), cmd.ProcessState.ExitCode()
 	}
 }
 
@@ -92,19 +59,20 @@ func TestSignal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-apply", "-dump", dir)
-	cmd.Env = []string{asCommand + "=1", "DATABASE_URL=" + address, "PATH=" + programs}
-	wait := start(t, cmd)
+	c := process.NewCommand(t, []string{"DATABASE_URL=" + address, "PATH=" + programs}, "-apply", "-dump", dir)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
 	go func() {
 		if _, err := os.ReadFile(begun); err != nil {
 			t.Error(err)
 		}
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
 	}()
-	if stderr, status := wait(); status != 1 || !strings.Contains(stderr, "1 kept") {
-		t.Errorf("exit status %d: %s", status, stderr)
+	if status := c.Status(t); status != 1 || !strings.Contains(c.Errs.String(), "1 kept") {
+		t.Errorf("exit status %d: %s", status, &c.Errs)
 	}
 	storetest.Execute(t, address, `DROP TABLE org1.t`) // an error if there is none
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

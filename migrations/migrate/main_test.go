@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,54 +15,19 @@ import (
 
 	"github.com/insights-onprem/cost-sources/migrations"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
+	"github.com/insights-onprem/cost-sources/tests/process"
 )
 
-// asMigrate makes the test program be the command.
-const asMigrate = "TEST_AS_MIGRATE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asMigrate) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// A command is one call of migrate.
-type command struct {
-	*exec.Cmd
-	stdout, stderr bytes.Buffer
-}
-
-func newCommand(t *testing.T, env []string, args ...string) *command {
-	t.Helper()
-	c := &command{Cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
-	c.Env = append([]string{asMigrate + "=1"}, env...)
-	c.Stdout, c.Stderr = &c.stdout, &c.stderr
-	return c
-}
+func TestMain(m *testing.M) { process.Main(m, main) }
 
 // migrated runs migrate and returns its standard output; it has to succeed.
 func migrated(t *testing.T, env []string, args ...string) string {
 	t.Helper()
-	c := newCommand(t, env, args...)
-	if err := c.Run(); err != nil {
-		t.Fatalf("migrate %q: %v\n%s", args, err, &c.stderr)
+	c := process.NewCommand(t, env, args...)
+	if status := c.Status(t); status != 0 {
+		t.Fatalf("migrate %q: exit status %d\n%s", args, status, &c.Errs)
 	}
-	return c.stdout.String()
-}
-
-// exitStatus says how a command ended.
-func exitStatus(t *testing.T, err error) int {
-	t.Helper()
-	if err == nil {
-		return 0
-	}
-	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok {
-		t.Fatal(err)
-	}
-	return exit.ExitCode()
+	return c.Out.String()
 }
 
 // behind makes tenants that are at no version yet: their schemas hold nothing but a record that says so.
@@ -133,11 +96,11 @@ func TestBadTenant(t *testing.T) {
 	behind(t, address, "org1", "org2", "org3")
 	storetest.Execute(t, address, "CREATE TABLE org2.user_settings (in_the_way integer)")
 
-	c := newCommand(t, env)
-	if status := exitStatus(t, c.Run()); status != 1 {
+	c := process.NewCommand(t, env)
+	if status := c.Status(t); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
-	_, end, _ := strings.Cut(c.stderr.String(), "migrate: another run is needed:\n")
+	_, end, _ := strings.Cut(c.Errs.String(), "migrate: another run is needed:\n")
 	if strings.Count(end, "\n") != 1 || !strings.HasPrefix(end, "tenant org2: ") || !strings.Contains(end, `relation "user_settings" already exists`) {
 		t.Errorf("at the end it says %q, want one line on org2", end)
 	}
@@ -186,15 +149,7 @@ func TestWrongCalls(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := newCommand(t, tt.env, tt.args...)
-			status := exitStatus(t, c.Run())
-			said := c.stderr.String()
-			if status != 1 || !strings.Contains(said, tt.want) || strings.Count(said, "\n") != 1 {
-				t.Errorf("exit status %d, standard error %q; want 1 and one line with %q", status, said, tt.want)
-			}
-			if strings.Contains(said, "secret") {
-				t.Errorf("standard error has the password: %q", said)
-			}
+			process.NewCommand(t, tt.env, tt.args...).Want(t, 1, tt.want)
 		})
 	}
 }
@@ -214,7 +169,7 @@ func TestSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	c := newCommand(t, env)
+	c := process.NewCommand(t, env)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -222,8 +177,8 @@ func TestSignal(t *testing.T) {
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if status := exitStatus(t, c.Wait()); status != 1 || !strings.Contains(c.stderr.String(), "stopped after 0 of 1 tenants") {
-		t.Errorf("after SIGTERM exit status %d, standard error %q; want 1, and that it was stopped", status, &c.stderr)
+	if status := c.Status(t); status != 1 || !strings.Contains(c.Errs.String(), "stopped after 0 of 1 tenants") {
+		t.Errorf("after SIGTERM exit status %d, standard error %q; want 1, and that it was stopped", status, &c.Errs)
 	}
 	if err := holder.Rollback(t.Context()); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/insights-onprem/cost-sources/functions/ros-cleanup/cleanup/rostest"
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/koku"
+	"github.com/insights-onprem/cost-sources/tests/process"
 )
 
 // kokus is a database of Koku's with one source in it.
@@ -24,9 +25,9 @@ func kokus(t *testing.T) (address string) {
 func refused(t *testing.T, address, want string, env []string, args ...string) {
 	t.Helper()
 	before := koku.Catalogue(t, address, "public")
-	c := newCommand(t, env, args...)
-	if status := exitStatus(t, c.Run()); status != 1 || !strings.Contains(c.stderr.String(), want) {
-		t.Errorf("exit status %d, standard error %q; want 1 and %q", status, &c.stderr, want)
+	c := process.NewCommand(t, env, args...)
+	if status := c.Status(t); status != 1 || !strings.Contains(c.Errs.String(), want) {
+		t.Errorf("exit status %d, standard error %q; want 1 and %q", status, &c.Errs, want)
 	}
 	if diff := cmp.Diff(before, koku.Catalogue(t, address, "public")); diff != "" {
 		t.Errorf("public was changed (-before +after):\n%s", diff)

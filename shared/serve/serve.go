@@ -4,6 +4,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -62,12 +63,23 @@ func Main[C any](start func(cfg C) (Function, error)) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx, start); err != nil {
-		Exit(err)
+		exit(err)
 	}
 }
 
-// Exit ends the process with err, told in one line whatever its text.
-func Exit(err error) {
+// Command is what the main of an operator's command does: it runs until it is done, or its context ends by SIGTERM or an
+// interrupt, of which a second one ends the process at once. An error is told in one line, and the exit status is 1; that
+// help was asked for is none.
+func Command(run func(ctx context.Context) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	if err := run(ctx); err != nil && !errors.Is(err, flag.ErrHelp) {
+		exit(err)
+	}
+}
+
+// exit ends the process with err, told in one line whatever its text.
+func exit(err error) {
 	fmt.Fprintln(os.Stderr, strings.Join(strings.Fields(err.Error()), " "))
 	os.Exit(1)
 }
