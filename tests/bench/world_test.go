@@ -37,16 +37,9 @@ const main = "main"
 func newWorld(t testing.TB, s settings) *world {
 	t.Helper()
 	w := &world{TB: t, settings: s, sql: map[string]*pgxpool.Pool{}, next: map[string]int64{}}
-	// On a disk, and synced, as PostgreSQL is installed. The server's user has to reach the folder.
-	data, err := os.MkdirTemp("", "cost-sources-bench-")
-	if err == nil {
-		err = os.Chmod(data, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(data) }) // a folder left behind is no reason to fail
-	w.server, err = storetest.Start(t.Context(), storetest.ServerConfig{DataDir: data, Parameters: map[string]string{
+	// On a disk, and synced, as PostgreSQL is installed.
+	var err error
+	w.server, err = storetest.Start(t.Context(), storetest.ServerConfig{DataDir: storetest.Folder(t), Parameters: map[string]string{
 		"max_connections": "300", "shared_buffers": "512MB", "track_commit_timestamp": "on",
 		"logging_collector": "on", "log_destination": "jsonlog", "log_filename": "bench.log",
 		"log_rotation_age": "0", "log_rotation_size": "0", "log_parameter_max_length": "-1",
@@ -200,17 +193,14 @@ func (w *world) start(function, databaseURL string, env ...string) running {
 // launch is start without the wait.
 func (w *world) launch(function, databaseURL string, env ...string) running {
 	w.Helper()
-	ports, err := storetest.FreePorts(1)
-	if err != nil {
-		w.Fatal(err)
-	}
-	p, err := process.Start(w.bin, function, append([]string{fmt.Sprintf("PORT=%d", ports[0]), "LOG_LEVEL=warn", "DATABASE_URL=" + databaseURL,
+	port := storetest.FreePort(w)
+	p, err := process.Start(w.bin, function, append([]string{fmt.Sprintf("PORT=%d", port), "LOG_LEVEL=warn", "DATABASE_URL=" + databaseURL,
 		fmt.Sprintf("DATABASE_MAX_CONNS=%d", atOnce), "K_SINK=" + w.sink, "AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true",
 		"RBAC_URL=off", "GOGC=400", "GOMEMLIMIT=200MiB", "ROS_DATABASE_URL=" + withoutRole(databaseURL)}, env...)...)
 	if err != nil {
 		w.Fatal(err)
 	}
-	return running{Process: p, url: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
+	return running{Process: p, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 }
 
 // withoutRole is an address for ROS, whose tables are beside the registry here, but none of the functions' roles'.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,7 +55,7 @@ type database struct {
 
 func newDatabase(t *testing.T) *database {
 	t.Helper()
-	d := &database{cfg: storetest.ServerConfig{DataDir: reachable(t), Port: freePort(t)}}
+	d := &database{cfg: storetest.ServerConfig{DataDir: storetest.Folder(t), Port: storetest.FreePort(t)}}
 	d.start(t)
 	t.Cleanup(func() { d.stop(t) })
 	return d
@@ -88,24 +87,6 @@ func (d *database) with(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return d.server.URL(name)
-}
-
-// reachable is a folder that the server's user can reach too, whoever the tests run as.
-func reachable(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "cost-sources-contract-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 // A load is clients that make and list sources one after the other, whatever they are answered.

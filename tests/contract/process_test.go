@@ -32,7 +32,7 @@ func start(t *testing.T, name string, env ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
+	port := storetest.FreePort(t)
 	p, err := process.Start(dir, name, append(env, fmt.Sprintf("PORT=%d", port))...)
 	if err != nil {
 		t.Fatal(err)
@@ -51,15 +51,6 @@ func start(t *testing.T, name string, env ...string) string {
 		t.Fatal(err)
 	}
 	return url
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ports, err := storetest.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ports[0]
 }
 
 // await asks again until ok, which says what it still waits for, says nothing.

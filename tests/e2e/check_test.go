@@ -93,11 +93,11 @@ func (w *world) settle(t *testing.T) {
 }
 
 // awaitIngress waits until a request that needs a new connection is served soon. The one-node cluster's ingress makes five
-// in a second, and what a test has left in that queue is served first.
+// in a second, and what a test has left in that queue is served first: after a burst that takes minutes.
 func (w *world) awaitIngress(t *testing.T) {
 	t.Helper()
 	w.awaitCold(t, "relay")
-	until(t, func() (string, error) {
+	untilWithin(t, 3*patience, func() (string, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 		defer cancel()
 		if err := w.ping(ctx); err != nil {

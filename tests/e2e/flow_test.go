@@ -90,6 +90,11 @@ func awaitRows(t *testing.T, db *pgxpool.Pool, n int, sql string, args ...any) {
 // until asks again until ok, which says what it still waits for, says nothing. It is for what nobody tells of.
 func until(t *testing.T, ok func() (string, error)) {
 	t.Helper()
+	untilWithin(t, patience, ok)
+}
+
+func untilWithin(t *testing.T, patience time.Duration, ok func() (string, error)) {
+	t.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	deadline := time.After(patience)

@@ -59,12 +59,9 @@ func sizes(t *testing.T, name string) (unpacked, pulled float64) {
 // startOnce starts a process with all that it needs to be configured with, and ends it.
 func startOnce(t *testing.T, name string) (took time.Duration, kib int) {
 	t.Helper()
-	ports, err := storetest.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := storetest.FreePort(t)
 	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, name))
-	cmd.Env = []string{fmt.Sprintf("PORT=%d", ports[0]), "DATABASE_URL=postgres://nobody@127.0.0.1:1/none",
+	cmd.Env = []string{fmt.Sprintf("PORT=%d", port), "DATABASE_URL=postgres://nobody@127.0.0.1:1/none",
 		"ROS_DATABASE_URL=postgres://nobody@127.0.0.1:1/none", "K_SINK=http://127.0.0.1:1/sink",
 		"AUTH_MODE=identity", "RBAC_URL=off", "GATEWAY_SECRET=secret"}
 	began := time.Now()
@@ -77,7 +74,7 @@ func startOnce(t *testing.T, name string) (took time.Duration, kib int) {
 	}()
 	probe := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for {
-		response, err := probe.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[0]))
+		response, err := probe.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", port))
 		if err == nil {
 			response.Body.Close()
 			return time.Since(began), residentKiB(t, cmd.Process.Pid)

@@ -100,11 +100,7 @@ func TestFunctionsServe(t *testing.T) {
 	for name := range functions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ports, err := storetest.FreePorts(1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			port := ports[0]
+			port := storetest.FreePort(t)
 			cmd, said := function(t, name, "", port)
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()

@@ -8,25 +8,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// reachable is a folder that the server's user can reach too, whoever the tests run as.
-func reachable(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "cost-sources-flow-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
+)
 
 // TestKilled: whatever was answered 201 has exactly one provider in the end, at whatever moment the
 // process was killed, the embedded PostgreSQL and the embedded broker with it.
@@ -34,7 +18,7 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 
 	const requests, kills = 200, 5
-	env := "DATA_DIR=" + reachable(t)
+	env := "DATA_DIR=" + storetest.Folder(t)
 	var made []string
 	var p *process
 	for kill := range kills {
@@ -102,7 +86,7 @@ func createUntilKilled(t *testing.T, p *process, kill, requests int) (made []str
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 
-	env := "DATA_DIR=" + reachable(t)
+	env := "DATA_DIR=" + storetest.Folder(t)
 	p := start(t, env)
 	id := p.client("org1").Want(t, 201, "POST", "/sources/", `{"name": "s", "source_type_id": "1", "source_ref": "c"}`).ID()
 	p.end(t, syscall.SIGINT)
@@ -116,7 +100,7 @@ func TestInterrupted(t *testing.T) {
 func TestRefusesToStart(t *testing.T) {
 	t.Parallel()
 
-	used := reachable(t)
+	used := storetest.Folder(t)
 	start(t, "DATA_DIR="+used)
 	file := used + "/file"
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -133,7 +117,7 @@ func TestRefusesToStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := launch(t, "DATA_DIR="+reachable(t), tt.env)
+			p := launch(t, "DATA_DIR="+storetest.Folder(t), tt.env)
 			select {
 			case <-p.ended:
 			case <-time.After(time.Minute):

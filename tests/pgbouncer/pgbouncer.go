@@ -6,7 +6,6 @@ package pgbouncer
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 )
 
 // PoolSize is how many connections to the database each pooler has at most.
@@ -41,7 +42,7 @@ func Front(t testing.TB, databaseURL string) string {
 		t.Fatal(err)
 	}
 	for range 5 {
-		port := freePort(t)
+		port := storetest.FreePort(t)
 		address := fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", url.PathEscape(target.User), port, url.PathEscape(target.Database))
 		said, ok := run(t, program, configuration(target, port), address)
 		if ok {
@@ -85,7 +86,7 @@ max_client_conn = 500
 // run starts the program and reports whether it serves; if not, what it said before it ended.
 func run(t testing.TB, program, config, address string) (said string, ok bool) {
 	t.Helper()
-	file := filepath.Join(folder(t), "pgbouncer.ini")
+	file := filepath.Join(storetest.Folder(t), "pgbouncer.ini")
 	cmd := exec.Command(program, file)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody(t)}
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -161,24 +162,6 @@ func ask(t testing.TB, address string) error {
 	return err
 }
 
-// folder is one that everybody may look into, which t.TempDir is not.
-func folder(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "cost-sources-pgbouncer-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 // nobody is who the program runs as for root, whom it refuses; nil for everybody else.
 func nobody(t testing.TB) *syscall.Credential {
 	t.Helper()
@@ -195,16 +178,6 @@ func nobody(t testing.TB) *syscall.Credential {
 		t.Fatalf("user nobody has the ids %q and %q", account.Uid, account.Gid)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // A log is what a program says.

@@ -46,17 +46,14 @@ func start(t *testing.T, name string, env ...string) function {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports, err := storetest.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := process.Start(dir, name, append([]string{fmt.Sprintf("PORT=%d", ports[0]), "K_SERVICE=" + name, "K_REVISION=" + name + "-00001",
+	port := storetest.FreePort(t)
+	p, err := process.Start(dir, name, append([]string{fmt.Sprintf("PORT=%d", port), "K_SERVICE=" + name, "K_REVISION=" + name + "-00001",
 		"AUTH_MODE=identity", "ALLOW_DIRECT_IDENTITY=true", "RBAC_URL=off"}, env...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Kill)
-	f := function{p, fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
+	f := function{p, fmt.Sprintf("http://127.0.0.1:%d", port)}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := p.Ready(ctx, f.url); err != nil {

@@ -17,16 +17,8 @@ import (
 // TestTenants prints the table. Without variables it is small, and only holds that everything can be measured.
 func TestTenants(t *testing.T) {
 	sizes, rounds := settings(t)
-	// On a disk, and synced, as PostgreSQL is installed. The server's user has to reach the folder.
-	data, err := os.MkdirTemp("", "cost-sources-tenants-")
-	if err == nil {
-		err = os.Chmod(data, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(data) }) // a folder left behind is no reason to fail
-	server, err := storetest.Start(t.Context(), storetest.ServerConfig{DataDir: data, Parameters: map[string]string{"shared_buffers": "512MB"}})
+	// On a disk, and synced, as PostgreSQL is installed.
+	server, err := storetest.Start(t.Context(), storetest.ServerConfig{DataDir: storetest.Folder(t), Parameters: map[string]string{"shared_buffers": "512MB"}})
 	if err != nil {
 		t.Fatal(err)
 	}

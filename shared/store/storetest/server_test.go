@@ -67,20 +67,6 @@ func kill(cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// folder is t.TempDir, but one that the server's user can reach.
-func folder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "storetest-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func start(t *testing.T, cfg storetest.ServerConfig) *storetest.Server {
 	t.Helper()
 	s, err := storetest.Start(t.Context(), cfg)
@@ -123,7 +109,7 @@ func execute(t *testing.T, address, sql string) {
 func TestServerKeepsItsData(t *testing.T) {
 	t.Parallel()
 
-	cfg := storetest.ServerConfig{DataDir: filepath.Join(folder(t), "not", "there", "yet")}
+	cfg := storetest.ServerConfig{DataDir: filepath.Join(storetest.Folder(t), "not", "there", "yet")}
 	first := start(t, cfg)
 	for range 2 { // the second time it is there
 		if err := first.CreateDatabase(t.Context(), "kept"); err != nil {
@@ -165,7 +151,7 @@ func TestServerSettings(t *testing.T) {
 func TestServerForOthers(t *testing.T) {
 	t.Parallel()
 
-	for _, dataDir := range []string{"", folder(t)} {
+	for _, dataDir := range []string{"", storetest.Folder(t)} {
 		address := start(t, storetest.ServerConfig{Host: "127.0.0.2", DataDir: dataDir}).URL("postgres")
 		for sql, want := range map[string]string{
 			"SELECT host(inet_server_addr())": "127.0.0.2",
@@ -195,7 +181,7 @@ func TestTemporaryServerLeavesNothing(t *testing.T) {
 func TestServerEndsWithItsOwner(t *testing.T) {
 	t.Parallel()
 
-	dir := folder(t)
+	dir := storetest.Folder(t)
 	owner, address := startOwner(t, dir)
 	execute(t, address, "CREATE TABLE note AS SELECT 'still here' AS text")
 	kill(owner)
@@ -239,7 +225,7 @@ func gone(ctx context.Context, path string) bool {
 func TestDataInUse(t *testing.T) {
 	t.Parallel()
 
-	dir := folder(t)
+	dir := storetest.Folder(t)
 	first := start(t, storetest.ServerConfig{DataDir: dir})
 	_, err := storetest.Start(t.Context(), storetest.ServerConfig{DataDir: dir})
 	oneLine(t, err, "its data is in use by another server")
@@ -270,7 +256,7 @@ func oneLine(t *testing.T, err error, want string) {
 func TestPrivateFolder(t *testing.T) {
 	t.Parallel()
 
-	private := folder(t)
+	private := storetest.Folder(t)
 	if err := os.Chmod(private, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +301,7 @@ func TestStopTwice(t *testing.T) {
 func TestKilledServerKeepsWhatWasCommitted(t *testing.T) {
 	t.Parallel()
 
-	cfg := storetest.ServerConfig{DataDir: folder(t)}
+	cfg := storetest.ServerConfig{DataDir: storetest.Folder(t)}
 	s := start(t, cfg)
 	execute(t, s.URL("postgres"), "CREATE TABLE note AS SELECT 'committed' AS text")
 	client := storetest.Connect(t, s.URL("postgres"))
@@ -339,7 +325,7 @@ func TestServerIsKilledOverAndOver(t *testing.T) {
 	t.Parallel()
 
 	const rounds, writers = 20, 4
-	cfg := storetest.ServerConfig{DataDir: folder(t), Port: freePort(t), Parameters: map[string]string{"fsync": "off"}}
+	cfg := storetest.ServerConfig{DataDir: storetest.Folder(t), Port: freePort(t), Parameters: map[string]string{"fsync": "off"}}
 	s := start(t, cfg)
 	address := s.URL("postgres")
 	execute(t, address, "CREATE TABLE note (id bigserial)")

@@ -68,6 +68,21 @@ func As(function, address string) string {
 	return u.String()
 }
 
+// Folder makes a folder on a disk that the server's user can reach, which t.TempDir's is not where it is root's tests that
+// run: for a server that is to be started again where it was. It goes with the test.
+func Folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cost-sources-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // a folder left behind is no reason to fail
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // Empty is Database without any tables.
 func Empty(t testing.TB) string {
 	t.Helper()
