@@ -31,7 +31,7 @@ func TestEnvironment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 
-			process.NewCommand(t, tt.env, strings.Fields(tt.args)...).Want(t, tt.status, tt.want)
+			process.NewCommand(t.Context(), tt.env, strings.Fields(tt.args)...).Want(t, tt.status, tt.want)
 		})
 	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/insights-onprem/cost-sources/tests/process"
 )
@@ -12,7 +14,9 @@ func TestMain(m *testing.M) { process.Main(m, main) }
 
 func command(t *testing.T, args string, env ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	c := process.NewCommand(t, env, strings.Fields(args)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	c := process.NewCommand(ctx, env, strings.Fields(args)...)
 	return c.Status(t), c.Out.String(), c.Errs.String()
 }
 

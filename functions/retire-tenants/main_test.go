@@ -33,7 +33,7 @@ func TestEnvironment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 
-			process.NewCommand(t, tt.env, strings.Fields(tt.args)...).Want(t, tt.status, tt.want)
+			process.NewCommand(t.Context(), tt.env, strings.Fields(tt.args)...).Want(t, tt.status, tt.want)
 		})
 	}
 }
@@ -59,7 +59,7 @@ func TestSignal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := process.NewCommand(t, []string{"DATABASE_URL=" + address, "PATH=" + programs}, "-apply", "-dump", dir)
+	c := process.NewCommand(t.Context(), []string{"DATABASE_URL=" + address, "PATH=" + programs}, "-apply", "-dump", dir)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { process.Main(m, main) }
 // migrated runs migrate and returns its standard output; it has to succeed.
 func migrated(t *testing.T, env []string, args ...string) string {
 	t.Helper()
-	c := process.NewCommand(t, env, args...)
+	c := process.NewCommand(t.Context(), env, args...)
 	if status := c.Status(t); status != 0 {
 		t.Fatalf("migrate %q: exit status %d\n%s", args, status, &c.Errs)
 	}
@@ -96,7 +96,7 @@ func TestBadTenant(t *testing.T) {
 	behind(t, address, "org1", "org2", "org3")
 	storetest.Execute(t, address, "CREATE TABLE org2.user_settings (in_the_way integer)")
 
-	c := process.NewCommand(t, env)
+	c := process.NewCommand(t.Context(), env)
 	if status := c.Status(t); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
@@ -149,7 +149,7 @@ func TestWrongCalls(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			process.NewCommand(t, tt.env, tt.args...).Want(t, 1, tt.want)
+			process.NewCommand(t.Context(), tt.env, tt.args...).Want(t, 1, tt.want)
 		})
 	}
 }
@@ -169,7 +169,7 @@ func TestSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	c := process.NewCommand(t, env)
+	c := process.NewCommand(t.Context(), env)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func kokus(t *testing.T) (address string) {
 func refused(t *testing.T, address, want string, env []string, args ...string) {
 	t.Helper()
 	before := koku.Catalogue(t, address, "public")
-	c := process.NewCommand(t, env, args...)
+	c := process.NewCommand(t.Context(), env, args...)
 	if status := c.Status(t); status != 1 || !strings.Contains(c.Errs.String(), want) {
 		t.Errorf("exit status %d, standard error %q; want 1 and %q", status, &c.Errs, want)
 	}

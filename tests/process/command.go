@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -20,16 +21,15 @@ func Main(m *testing.M, main func()) {
 	os.Exit(m.Run())
 }
 
-// A Command is one call of the command that a test program is of. It ends with the test.
+// A Command is one call of the command that a test program is of.
 type Command struct {
 	*exec.Cmd
 	Out, Errs strings.Builder // what it has written, to be read when it has ended
 }
 
-// NewCommand prepares a call with nothing in its environment but env.
-func NewCommand(t testing.TB, env []string, args ...string) *Command {
-	t.Helper()
-	c := &Command{Cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
+// NewCommand prepares a call with nothing in its environment but env, which is killed when ctx ends.
+func NewCommand(ctx context.Context, env []string, args ...string) *Command {
+	c := &Command{Cmd: exec.CommandContext(ctx, os.Args[0], args...)}
 	c.Env = append([]string{asCommand + "=1"}, env...)
 	c.Stdout, c.Stderr = &c.Out, &c.Errs
 	return c

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/insights-onprem/cost-sources/shared/store/storetest"
 	"github.com/insights-onprem/cost-sources/tests/process"
@@ -93,7 +94,9 @@ func TestAway(t *testing.T) {
 	for range 10 {
 		<-asked
 	}
+	giveUp := time.AfterFunc(10*time.Second, api.Kill) // which is no end in order
 	api.end(t)
+	giveUp.Stop()
 	if n := strings.Count(api.Said(), "traces or metrics are lost; not told again"); n != 1 {
 		t.Errorf("it is told %d times that the collector is away, want once:\n%s", n, api.Said())
 	}

@@ -127,15 +127,12 @@ func (w world) deliver(url string, e cloudevents.Event) int {
 	return status
 }
 
-// client gives up before an event's deadline is over: no delivery waits for as long.
-var client = &http.Client{Timeout: events.HandleWithin - 15*time.Second}
-
 func deliver(ctx context.Context, url string, e cloudevents.Event) (int, error) {
 	request, err := cehttp.NewHTTPRequestFromEvent(ctx, url, e)
 	if err != nil {
 		return 0, err
 	}
-	response, err := client.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, err
 	}

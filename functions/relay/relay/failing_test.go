@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/insights-onprem/cost-sources/shared/events"
 	"github.com/insights-onprem/cost-sources/shared/sources"
@@ -143,6 +144,7 @@ func TestTidyWaitsForNobody(t *testing.T) {
 	f.leaveToForget()
 	f.exec(`INSERT INTO sources.outbox_lease (source_id, owner, until) VALUES (9, gen_random_uuid(), now() - interval '1 hour')`)
 	f.hold(`DELETE FROM sources.idempotency_key`)
+	f.client.Timeout = 20 * time.Second
 	f.want("what is due", []string{"source.update sources/1 1 1"}, f.ping(503))
 	f.wantCounts(map[string]int{"sources.outbox_lease": 0, forgotten: 1})
 }

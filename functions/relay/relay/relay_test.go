@@ -31,6 +31,8 @@ type fixture struct {
 	sql  *pgxpool.Pool
 	url  string
 	sink *sink
+
+	client http.Client // who pings
 }
 
 // A sink keeps what it is sent, as "type subject sequence repair".
@@ -117,7 +119,7 @@ func (f fixture) tick() (status int, sent []string) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := f.client.Do(request)
 	if err != nil {
 		f.Fatal(err)
 	}
